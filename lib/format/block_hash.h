@@ -1,0 +1,17 @@
+// The hash of HASH frames: XXH3 of 128 bits with a seed, from Debian's libxxhash. It tells blocks that differ by accident or decay from
+// those that are equal; the seed is new for each scan, so that no two blocks can be made to agree beforehand.
+#pragma once
+
+#include "lib/base/bytes.h"
+#include "lib/format/limits.h"
+
+namespace tfs::format {
+
+struct BlockHash {
+  uint64_t low = 0, high = 0;
+  bool operator==(const BlockHash&) const = default;
+};
+
+BlockHash block_hash(uint64_t seed, ByteView bytes);
+
+}  // namespace tfs::format
