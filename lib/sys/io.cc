@@ -1,0 +1,94 @@
+#include "lib/sys/io.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <ctime>
+
+#include "lib/base/escape.h"
+
+namespace tfs::sys {
+
+Result<Fd> open_at(const char* op, int dir, const char* path, int flags, unsigned mode) {
+  while (true) {
+    int fd = ::openat(dir, path, flags | O_CLOEXEC, mode);
+    if (fd >= 0) return Fd(fd);
+    if (errno != EINTR) return system_error(op, errno, "unable to open " + escape(path));
+  }
+}
+
+Result<size_t> read_some(const char* op, int fd, std::span<std::byte> into) {
+  while (true) {
+    ssize_t n = ::read(fd, into.data(), into.size());
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno != EINTR) return system_error(op, errno, "unable to read");
+  }
+}
+
+Status write_all(const char* op, int fd, ByteView bytes) {
+  iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  return writev_all(op, fd, {&part, 1});
+}
+
+Status writev_all(const char* op, int fd, std::span<iovec> parts) {
+  while (true) {
+    while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
+    if (parts.empty()) return {};
+    ssize_t n = ::writev(fd, parts.data(), static_cast<int>(std::min<size_t>(parts.size(), IOV_MAX)));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return system_error(op, errno, "unable to write");
+    }
+    for (auto left = static_cast<size_t>(n); left > 0;) {
+      iovec& part = parts.front();
+      size_t taken = std::min(left, part.iov_len);
+      part.iov_base = static_cast<std::byte*>(part.iov_base) + taken;
+      part.iov_len -= taken;
+      left -= taken;
+      if (part.iov_len == 0) parts = parts.subspan(1);
+    }
+  }
+}
+
+Status pwrite_all(const char* op, int fd, ByteView bytes, uint64_t offset) {
+  while (!bytes.empty()) {
+    ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return system_error(op, errno, "unable to write");
+    }
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Result<std::string> read_file(const char* op, int dir, const char* path, size_t limit) {
+  Fd fd = TFS_TRY(open_at(op, dir, path, O_RDONLY));
+  std::string text(limit, '\0');
+  size_t size = 0;
+  while (size < limit) {
+    size_t n = TFS_TRY(read_some(op, fd.get(), std::as_writable_bytes(std::span(text)).subspan(size)));
+    if (n == 0) break;
+    size += n;
+  }
+  text.resize(size);
+  return text;
+}
+
+WallTime wall_time() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return {now.tv_sec, static_cast<uint32_t>(now.tv_nsec)};
+}
+
+int64_t monotonic_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+}  // namespace tfs::sys
