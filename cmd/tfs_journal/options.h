@@ -1,0 +1,24 @@
+// The command line of tfs_journal. Opens nothing.
+#pragma once
+
+#include <string>
+
+#include "lib/base/result.h"
+#include "lib/cli/ready.h"
+#include "lib/journal/session.h"
+
+namespace tfs {
+
+struct JournalOptions {
+  std::string store, mountpoint;
+  journal::MountOptions mount;
+  std::string output;  // --output, or empty: standard output
+  uint64_t heartbeat_ms = 1000;
+  cli::Ready ready;
+  bool is_done = false;  // --help or --version
+};
+
+// Fills `options`, which must stay where it is.
+Status parse_options(int argc, char** argv, JournalOptions& options);
+
+}  // namespace tfs

@@ -1,0 +1,201 @@
+// The operations that change attributes.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "lib/journal/filesystem.h"
+#include "lib/journal/fuse_bits.h"
+
+namespace tfs::journal {
+namespace {
+
+// chmod through an O_PATH descriptor.
+int change_mode(int fd, mode_t mode) { return ::chmod(ProcPath(fd).text, mode & 07777) == 0 ? 0 : errno; }
+
+timespec time_for(int valid, int set, int now, const timespec& value) {
+  if (valid & now) return {0, UTIME_NOW};
+  if (valid & set) return value;
+  return {0, UTIME_OMIT};
+}
+
+bool is_acl(std::string_view name) { return name.starts_with("system.posix_acl_"); }
+
+}  // namespace
+
+// ftruncate(2) and O_TRUNC set mtime always; truncate(2), which comes without a handle, leaves that to the filesystem. O_TRUNC has
+// no handle here either, but its size is 0.
+int Filesystem::truncate(Node& target, int fd, const AttributeChange& change) {
+  off_t size = change.values.st_size;
+  bool is_by_path = change.handle == nullptr && size != 0;
+  sys::Fd opened;
+  if (change.handle == nullptr && !is_by_path) {
+    fd = store_.open_node(target, O_WRONLY | O_NONBLOCK);
+    if (fd < 0) return -fd;
+    opened = sys::Fd(fd);
+  }
+  struct stat st;
+  bool takes_bits = change.kills_set_id && ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+  {
+    WithoutFsetid without(takes_bits);
+    if ((is_by_path ? ::truncate(ProcPath(fd).text, size) : ::ftruncate(fd, size)) != 0) return errno;
+  }
+  if (::fstat(fd, &st) != 0) return errno;
+  format::Truncate record{static_cast<uint64_t>(st.st_size), to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}};
+  Recorder::Section section(recorder_);
+  record.path = section.path(target, Recorder::paths().first);
+  section.put(target.ino, st.st_nlink, record);
+  return 0;
+}
+
+// Mode, owner and times, in this order, as the kernel means them; each that has happened is recorded even where the next fails.
+int Filesystem::change_mode_and_owner(Node& target, int fd, const AttributeChange& change) {
+  format::SetAttr record;
+  int error = 0;
+  if (change.valid & kFuseSetMode) {
+    error = change_mode(fd, change.values.st_mode);
+    if (error == 0) record.valid |= format::kSetMode;
+  }
+  if (error == 0 && (change.valid & (kFuseSetUid | kFuseSetGid))) {
+    uid_t uid = change.valid & kFuseSetUid ? change.values.st_uid : static_cast<uid_t>(-1);
+    gid_t gid = change.valid & kFuseSetGid ? change.values.st_gid : static_cast<gid_t>(-1);
+    error = ::fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    // chown takes set-id bits away: the mode afterwards belongs to the effect.
+    if (error == 0) record.valid |= format::kSetMode | format::kSetUid | format::kSetGid;
+  }
+  constexpr int kTimes = kFuseSetAtime | kFuseSetMtime | kFuseSetAtimeNow | kFuseSetMtimeNow;
+  if (error == 0 && (change.valid & kTimes)) {
+    timespec times[2] = {time_for(change.valid, kFuseSetAtime, kFuseSetAtimeNow, change.values.st_atim),
+                         time_for(change.valid, kFuseSetMtime, kFuseSetMtimeNow, change.values.st_mtim)};
+    error = ::utimensat(fd, "", times, AT_EMPTY_PATH) == 0 ? 0 : errno;
+    if (error == 0 && times[0].tv_nsec != UTIME_OMIT) record.valid |= format::kSetAtime;
+    if (error == 0 && times[1].tv_nsec != UTIME_OMIT) record.valid |= format::kSetMtime;
+  }
+  if (record.valid == 0) return error;
+  struct stat st;
+  if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
+  if (S_ISLNK(st.st_mode)) record.valid &= ~format::kSetMode;
+  record.mode = st.st_mode;
+  record.uid = st.st_uid;
+  record.gid = st.st_gid;
+  record.atime = to_time(st.st_atim);
+  record.mtime = to_time(st.st_mtim);
+  Recorder::Section section(recorder_);
+  record.path = section.path(target, Recorder::paths().first);
+  section.put(target.ino, st.st_nlink, record);
+  return error;
+}
+
+int Filesystem::set_attributes(uint64_t id, const AttributeChange& change, struct stat& out) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  {
+    Locked locked(*target);
+    if (!table_.is_reachable(*target)) return ESTALE;
+    sys::Fd opened;
+    int fd = change.handle != nullptr ? change.handle->fd() : store_.open_node(*target, O_PATH | O_NOFOLLOW);
+    if (fd < 0) return -fd;
+    if (change.handle == nullptr) opened = sys::Fd(fd);
+    if (change.valid & kFuseSetSize) {
+      if (int error = truncate(*target, fd, change)) return error;
+    }
+    if (int error = change_mode_and_owner(*target, fd, change)) return error;
+    if (::fstatat(fd, "", &out, AT_EMPTY_PATH) != 0) return errno;
+  }
+  return 0;
+}
+
+// With the node locked and the change made.
+void Filesystem::put_xattr(Node& target, int fd, const char* name, const ByteView* value, mode_t mode_before) {
+  struct stat st {};
+  uint32_t mode = 0;
+  if (is_acl(name) && ::fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_mode != mode_before) {
+    mode = st.st_mode;
+    stale_attributes_(target.id);
+  }
+  if (is_acl(name)) target.default_acl.store(0);
+  Recorder::Section section(recorder_);
+  std::string_view path = section.path(target, Recorder::paths().first);
+  if (value != nullptr) {
+    section.put(target.ino, 0, format::SetXattr{mode, path, name, *value});
+  } else {
+    section.put(target.ino, 0, format::RemoveXattr{mode, path, name});
+  }
+}
+
+int Filesystem::set_xattr(uint64_t id, const char* name, ByteView value, int flags, bool kills_sgid, gid_t gid) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  Locked locked(*target);
+  if (!table_.is_reachable(*target)) return ESTALE;
+  int fd = store_.open_node(*target, O_PATH | O_NOFOLLOW);
+  if (fd < 0) return -fd;
+  sys::Fd owned(fd);
+  struct stat st {};
+  if (is_acl(name) && ::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
+  {
+    WithoutFsetid without(kills_sgid);
+    AsCaller as(kills_sgid ? Caller{0, gid, 0} : Caller{});
+    if (::setxattr(ProcPath(fd).text, name, value.data(), value.size(), flags) != 0) return errno;
+  }
+  put_xattr(*target, fd, name, &value, st.st_mode);
+  return 0;
+}
+
+int Filesystem::remove_xattr(uint64_t id, const char* name) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  Locked locked(*target);
+  if (!table_.is_reachable(*target)) return ESTALE;
+  int fd = store_.open_node(*target, O_PATH | O_NOFOLLOW);
+  if (fd < 0) return -fd;
+  sys::Fd owned(fd);
+  struct stat st {};
+  if (is_acl(name) && ::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
+  if (::removexattr(ProcPath(fd).text, name) != 0) return errno;
+  put_xattr(*target, fd, name, nullptr, st.st_mode);
+  return 0;
+}
+
+int Filesystem::get_inode_flags(uint64_t id, unsigned long request, void* out) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  int fd = store_.open_node(*target, O_RDONLY | O_NONBLOCK);
+  if (fd < 0) return -fd;
+  sys::Fd owned(fd);
+  return ::ioctl(fd, request, out) == 0 ? 0 : errno;
+}
+
+int Filesystem::set_inode_flags(uint64_t id, unsigned long request, const void* in) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  Locked locked(*target);
+  if (!table_.is_reachable(*target)) return ESTALE;
+  int fd = store_.open_node(*target, O_RDONLY | O_NONBLOCK);
+  if (fd < 0) return -fd;
+  sys::Fd owned(fd);
+  if (::ioctl(fd, request, in) != 0) return errno;
+  format::SetFlags record;
+  unsigned int flags = 0;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+    record.valid |= format::kFlagsInode;
+    record.inode_flags = flags;
+  }
+  fsxattr attributes{};
+  if (request == FS_IOC_FSSETXATTR && ::ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
+    record.valid |= format::kFlagsProject;
+    record.project = attributes.fsx_projid;
+  }
+  Recorder::Section section(recorder_);
+  record.path = section.path(*target, Recorder::paths().first);
+  section.put(target->ino, 0, record);
+  return 0;
+}
+
+}  // namespace tfs::journal

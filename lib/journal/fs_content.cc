@@ -1,0 +1,115 @@
+// The operations that change what is in a file.
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/journal/filesystem.h"
+
+namespace tfs::journal {
+namespace {
+
+constexpr size_t kMaxCopy = size_t{64} << 20;  // at once: both files are locked meanwhile, and callers ask again
+
+bool has_set_id(int fd) {
+  struct stat st;
+  return ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+}
+
+}  // namespace
+
+int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, bool kills_set_id,
+                      size_t& written) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  Locked locked(*target);
+  bool takes_bits = kills_set_id && has_set_id(handle.fd());
+  ssize_t n;
+  {
+    WithoutFsetid without(takes_bits);
+    n = ::pwrite(handle.fd(), data.data(), data.size(), static_cast<off_t>(offset));
+  }
+  if (n < 0) return errno;
+  written = static_cast<size_t>(n);
+  struct stat st;
+  if (::fstat(handle.fd(), &st) != 0) return errno;
+  if (takes_bits) stale_attributes_(id);
+  // A file that takes appends only has put the bytes at its end, wherever they were asked for.
+  if (handle.raw() & FileHandle::kAppend) offset = static_cast<uint64_t>(st.st_size) - written;
+
+  format::Write record{offset, to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}, data.first(written)};
+  uint32_t checksum = format::crc32c(0, record.data);
+  Recorder::Section section(recorder_);
+  record.path = section.path(*target, Recorder::paths().first);
+  section.put(target->ino, st.st_nlink, record, checksum);
+  return 0;
+}
+
+int Filesystem::fallocate(uint64_t id, const FileHandle& handle, int mode, uint64_t offset, uint64_t length,
+                          const Caller& caller) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  Locked locked(*target);
+  bool takes_bits = caller.uid != 0 && has_set_id(handle.fd());  // FALLOCATE has no flag that says so
+  {
+    WithoutFsetid without(takes_bits);
+    if (::fallocate(handle.fd(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) return errno;
+  }
+  struct stat st;
+  if (::fstat(handle.fd(), &st) != 0) return errno;
+  if (takes_bits) stale_attributes_(id);
+
+  format::Fallocate record{static_cast<uint32_t>(mode), offset, length, to_time(st.st_mtim),
+                           takes_bits ? st.st_mode : 0, {}};
+  Recorder::Section section(recorder_);
+  record.path = section.path(*target, Recorder::paths().first);
+  section.put(target->ino, st.st_nlink, record);
+  return 0;
+}
+
+int Filesystem::copy(uint64_t source, const FileHandle& from, uint64_t from_offset, uint64_t target, const FileHandle& to,
+                     uint64_t to_offset, size_t length, const Caller& caller, size_t& copied) {
+  Node *source_node = node(source), *target_node = node(target);
+  if (source_node == nullptr || target_node == nullptr) return ESTALE;
+  // The source is locked as well: what is copied must be what stands in the journal before this.
+  Locked locked(*source_node, *target_node);
+  bool takes_bits = caller.uid != 0 && has_set_id(to.fd());
+  off_t in = static_cast<off_t>(from_offset), out = static_cast<off_t>(to_offset);
+  ssize_t n;
+  {
+    WithoutFsetid without(takes_bits);
+    n = ::copy_file_range(from.fd(), &in, to.fd(), &out, std::min(length, kMaxCopy), 0);
+  }
+  if (n < 0) return errno;
+  copied = static_cast<size_t>(n);
+  if (n == 0) return 0;
+  struct stat st;
+  if (::fstat(to.fd(), &st) != 0) return errno;
+  if (takes_bits) stale_attributes_(target);
+
+  format::Copy record{source_node->ino, from_offset, to_offset, copied, to_time(st.st_mtim),
+                      takes_bits ? st.st_mode : 0, {}, {}};
+  Recorder::Paths& paths = Recorder::paths();
+  Recorder::Section section(recorder_);
+  record.source_path = section.path(*source_node, paths.first);
+  record.path = section.path(*target_node, paths.second);
+  section.put(target_node->ino, st.st_nlink, record);
+  return 0;
+}
+
+int Filesystem::sync(uint64_t id, const FileHandle* handle, bool data_only) {
+  Node* target = node(id);
+  if (target == nullptr) return ESTALE;
+  sys::Fd opened;
+  int fd = handle != nullptr ? handle->fd() : store_.open_node(*target, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return -fd;
+  if (handle == nullptr) opened = sys::Fd(fd);
+  if ((data_only ? ::fdatasync(fd) : ::fsync(fd)) != 0) return errno;  // without locks: it may take seconds
+  Recorder::Section section(recorder_);
+  section.put(target->ino, 0, format::Sync{data_only ? format::kSyncData : 0, section.path(*target, Recorder::paths().first)});
+  return 0;
+}
+
+}  // namespace tfs::journal

@@ -1,0 +1,291 @@
+#include "lib/journal/node_table.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace tfs::journal {
+namespace {
+
+size_t spread(uint64_t key) { return static_cast<size_t>(key * 0x9e3779b97f4a7c15u >> 20); }
+
+void unlink_from(std::vector<Node*>& buckets, uint64_t key, Node* Node::*next, Node* node) {
+  Node** at = &buckets[spread(key) & (buckets.size() - 1)];
+  while (*at != nullptr && *at != node) at = &((*at)->*next);
+  if (*at == node) *at = node->*next;
+}
+
+}  // namespace
+
+NodeTable::NodeTable(const Identity& root) : by_id_(1024), by_ino_(1024) {
+  root_ = &find_or_make(root);
+  root_->lookups = 1;
+}
+
+NodeTable::~NodeTable() {
+  for (Node* head : by_id_) {
+    while (head != nullptr) delete std::exchange(head, head->next_by_id);
+  }
+}
+
+Node* NodeTable::find(uint64_t id) {
+  std::lock_guard guard(mutex_);
+  Node* node = by_id_[spread(id) & (by_id_.size() - 1)];
+  while (node != nullptr && node->id != id) node = node->next_by_id;
+  return node;
+}
+
+Node* NodeTable::find_ino(uint64_t ino) {
+  std::lock_guard guard(mutex_);
+  Node* node = by_ino_[spread(ino) & (by_ino_.size() - 1)];
+  while (node != nullptr && node->ino != ino) node = node->next_by_ino;
+  return node;
+}
+
+// With mutex_ held. An inode whose number is used again has another handle: the old node keeps its id alone.
+Node& NodeTable::find_or_make(const Identity& identity) {
+  Node* node = by_ino_[spread(identity.ino) & (by_ino_.size() - 1)];
+  while (node != nullptr && node->ino != identity.ino) node = node->next_by_ino;
+  if (node != nullptr) {
+    if (node->handle == identity.handle && node->is_directory == identity.is_directory) return *node;
+    unlink_from(by_ino_, node->ino, &Node::next_by_ino, node);
+  }
+  if (count_ >= by_id_.size()) rehash();
+  node = new Node;
+  node->id = next_id_++;
+  node->ino = identity.ino;
+  node->handle = identity.handle;
+  node->is_directory = identity.is_directory;
+  link_in(*node);
+  Node*& bucket = by_ino_[spread(node->ino) & (by_ino_.size() - 1)];
+  node->next_by_ino = bucket;
+  bucket = node;
+  count_ += 1;
+  return *node;
+}
+
+void NodeTable::link_in(Node& node) {
+  Node*& bucket = by_id_[spread(node.id) & (by_id_.size() - 1)];
+  node.next_by_id = bucket;
+  bucket = &node;
+}
+
+void NodeTable::rehash() {
+  std::vector<Node*> ids(by_id_.size() * 2), inos(by_ino_.size() * 2);
+  auto move = [](std::vector<Node*>& from, std::vector<Node*>& to, uint64_t Node::*key, Node* Node::*next) {
+    for (Node* head : from) {
+      while (head != nullptr) {
+        Node* node = std::exchange(head, head->*next);
+        Node*& bucket = to[spread(node->*key) & (to.size() - 1)];
+        node->*next = bucket;
+        bucket = node;
+      }
+    }
+    from.swap(to);
+  };
+  move(by_id_, ids, &Node::id, &Node::next_by_id);
+  move(by_ino_, inos, &Node::ino, &Node::next_by_ino);
+}
+
+Node& NodeTable::enter(Node& dir, std::string_view name, const Identity& identity, uint64_t lookups) {
+  Node* node = enter_unless_changed(dir, name, identity, lookups, dir.changes.load());
+  TFS_CHECK(node != nullptr);  // `dir` is locked by the caller
+  return *node;
+}
+
+Node* NodeTable::enter_unless_changed(Node& dir, std::string_view name, const Identity& identity, uint64_t lookups,
+                                      uint32_t changes) {
+  std::lock_guard guard(mutex_);
+  if (dir.changes.load() != changes) return nullptr;
+  Node& node = find_or_make(identity);
+  node.lookups += lookups;
+  for (Name* n = node.names.get(); n != nullptr; n = n->next.get()) {
+    if (n->parent == &dir && n->text == name) return &node;
+  }
+  node.names = std::make_unique<Name>(Name{&dir, std::string(name), std::move(node.names)});
+  dir.children += 1;
+  return &node;
+}
+
+Node& NodeTable::enter_nameless(const Identity& identity) {
+  std::lock_guard guard(mutex_);
+  Node& node = find_or_make(identity);
+  node.lookups += 1;
+  node.opens += 1;
+  node.is_held = true;
+  return node;
+}
+
+void NodeTable::add_lookup(Node& node) {
+  std::lock_guard guard(mutex_);
+  node.lookups += 1;
+}
+
+Node* NodeTable::refer_to_ino(uint64_t ino) {
+  std::lock_guard guard(mutex_);
+  Node* node = by_ino_[spread(ino) & (by_ino_.size() - 1)];
+  while (node != nullptr && node->ino != ino) node = node->next_by_ino;
+  if (node != nullptr) node->lookups += 1;
+  return node;
+}
+
+std::vector<uint64_t> NodeTable::let_go_named() {
+  std::lock_guard guard(mutex_);
+  std::vector<uint64_t> inos;
+  for (Node* head : by_id_) {
+    for (Node* node = head; node != nullptr; node = node->next_by_id) {
+      if (!node->is_held || node->names == nullptr) continue;
+      node->is_held = false;
+      inos.push_back(node->ino);
+    }
+  }
+  return inos;
+}
+
+bool NodeTable::let_go_if_named(Node& node) {
+  std::lock_guard guard(mutex_);
+  return node.names != nullptr && std::exchange(node.is_held, false);
+}
+
+std::vector<Node*> NodeTable::held_nodes() {
+  std::lock_guard guard(mutex_);
+  std::vector<Node*> held;
+  for (Node* head : by_id_) {
+    for (Node* node = head; node != nullptr; node = node->next_by_id) {
+      if (!node->is_held || node->names != nullptr) continue;
+      node->lookups += 1;
+      held.push_back(node);
+    }
+  }
+  return held;
+}
+
+void NodeTable::add_name(Node& node, Node& dir, std::string_view name) {
+  std::lock_guard guard(mutex_);
+  node.names = std::make_unique<Name>(Name{&dir, std::string(name), std::move(node.names)});
+  dir.children += 1;
+}
+
+void NodeTable::remove_name(Node& node, Node& dir, std::string_view name) {
+  std::lock_guard guard(mutex_);
+  for (std::unique_ptr<Name>* at = &node.names; *at != nullptr; at = &(*at)->next) {
+    if ((*at)->parent != &dir || (*at)->text != name) continue;
+    *at = std::move((*at)->next);
+    dir.children -= 1;
+    return;
+  }
+}
+
+void NodeTable::forget(uint64_t id, uint64_t lookups) {
+  std::lock_guard guard(mutex_);
+  Node* node = by_id_[spread(id) & (by_id_.size() - 1)];
+  while (node != nullptr && node->id != id) node = node->next_by_id;
+  if (node == nullptr) return;
+  node->lookups -= std::min(lookups, node->lookups);
+  drop_if_unused(node);
+}
+
+// Climbs: a parent may have been kept by this child's name alone.
+void NodeTable::drop_if_unused(Node* node) {
+  std::vector<Node*> unused{node};
+  while (!unused.empty()) {
+    node = unused.back();
+    unused.pop_back();
+    if (node == root_ || node->lookups > 0 || node->children > 0 || node->opens > 0) continue;
+    for (Name* n = node->names.get(); n != nullptr; n = n->next.get()) {
+      n->parent->children -= 1;
+      if (n->parent->children == 0) unused.push_back(n->parent);
+    }
+    unlink_from(by_id_, node->id, &Node::next_by_id, node);
+    unlink_from(by_ino_, node->ino, &Node::next_by_ino, node);
+    std::erase(unused, node);
+    if (node->grave >= 0) ::close(node->grave);
+    delete node;
+    count_ -= 1;
+  }
+}
+
+bool NodeTable::add_open(Node& node) {
+  std::lock_guard guard(mutex_);
+  if (node.names == nullptr && !node.is_held && node.grave < 0 && &node != root_) return false;
+  node.opens += 1;
+  return true;
+}
+
+bool NodeTable::remove_open_unless_held(Node& node) {
+  std::lock_guard guard(mutex_);
+  if (node.is_held) return false;
+  TFS_CHECK(node.opens > 0);
+  node.opens -= 1;
+  drop_if_unused(&node);
+  return true;
+}
+
+bool NodeTable::remove_open(Node& node) {
+  std::lock_guard guard(mutex_);
+  TFS_CHECK(node.opens > 0);
+  node.opens -= 1;
+  if (node.opens > 0) return false;
+  bool was_held = std::exchange(node.is_held, false);
+  drop_if_unused(&node);
+  return was_held;
+}
+
+bool NodeTable::hold_if_nameless(Node& node) {
+  std::lock_guard guard(mutex_);
+  if (node.names != nullptr || node.opens == 0 || node.is_held) return false;
+  node.is_held = true;
+  return true;
+}
+
+void NodeTable::bury(Node& node, int fd) {
+  std::lock_guard guard(mutex_);
+  TFS_CHECK(node.grave < 0);
+  node.grave = fd;
+}
+
+bool NodeTable::is_recorded(Node& node) {
+  std::lock_guard guard(mutex_);
+  return node.names != nullptr || node.is_held || &node == root_;
+}
+
+bool NodeTable::is_held(Node& node) {
+  std::lock_guard guard(mutex_);
+  return node.is_held;
+}
+
+bool NodeTable::is_reachable(Node& node) { return is_recorded(node) || node.grave >= 0; }
+
+NodeTable::PathResult NodeTable::path_of(Node& node, std::string& out, size_t limit) {
+  std::lock_guard guard(mutex_);
+  out.clear();
+  if (&node == root_) {
+    out.assign(1, '.');  // g++ 12 warns wrongly of a literal here
+    return PathResult::kFound;
+  }
+  size_t size = 0;
+  for (Node* n = &node; n != root_; n = n->names->parent) {
+    if (n->names == nullptr) return PathResult::kNameless;
+    size += n->names->text.size() + 1;
+  }
+  size -= 1;
+  if (size > limit) return PathResult::kTooDeep;
+  out.resize(size);
+  for (Node* n = &node; n != root_; n = n->names->parent) {
+    const std::string& text = n->names->text;
+    size -= text.size();
+    std::copy(text.begin(), text.end(), out.begin() + static_cast<ptrdiff_t>(size));
+    if (size > 0) out[--size] = '/';
+  }
+  return PathResult::kFound;
+}
+
+size_t NodeTable::size() const {
+  std::lock_guard guard(mutex_);
+  return count_;
+}
+
+}  // namespace tfs::journal

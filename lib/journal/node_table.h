@@ -1,0 +1,143 @@
+// What the kernel holds of the store: one Node per inode, with the names under which it is known.
+//
+// A node is known by inode number and file handle, never by a path (a rename of any ancestor would break it) and never by a
+// descriptor of its own (each would pin 1.5 KiB of kernel memory and the limit is often 20,000). Paths are built from the
+// names when a frame needs one. A node lives while the kernel counts lookups of it, or names below it need it as a parent:
+// memory is bounded by what the kernel holds, about 150 bytes and the name each.
+//
+// Threads: every method may be called by any thread; one mutex inside, never held while anything blocks. Names are changed by the
+// journal section alone (recorder.h), so that a path is right at its frame's place in the stream; only lookups add names beside it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/journal/node_lock.h"
+
+namespace tfs::journal {
+
+// A file handle of name_to_handle_at(2), which tells an inode from the next user of its number. size 0: the store has none.
+struct Handle {
+  static constexpr size_t kCapacity = 22;
+  uint8_t size = 0;
+  uint8_t type = 0;
+  std::array<uint8_t, kCapacity> bytes{};
+  bool operator==(const Handle&) const = default;
+};
+
+struct Node;
+
+struct Name {
+  Node* parent;
+  std::string text;
+  std::unique_ptr<Name> next;
+};
+
+struct Node {
+  uint64_t id = 0;       // FUSE's node id: counted up, never used again; the root's is 1
+  uint64_t ino = 0;      // in the store, and [id] in frames
+  uint64_t lookups = 0;  // what the kernel will send back as FORGET
+  Handle handle;
+  uint32_t children = 0;  // names in the table that have this node as parent
+  uint32_t opens = 0;     // descriptors of the store that are open for it
+  NodeLock lock;          // held by a mutating request over [system calls, journal section]; ascending by id where several
+  std::atomic<uint32_t> changes{0};  // of a directory: odd while a request changes its names, so that lookups can tell
+  std::atomic<uint8_t> default_acl{0};  // of a directory: 0 not looked yet, 1 it has none, 2 it has one
+  bool is_directory = false;
+  bool is_held = false;  // nameless now or before; the mirror keeps it by id until FORGET
+  std::unique_ptr<Name> names;
+  // O_PATH descriptor of an object whose last link has gone but that the kernel still refers to (a cwd, an O_PATH descriptor of
+  // a program's): all works on it as on any filesystem, and nothing of it concerns the journal unless it is held.
+  std::atomic<int> grave{-1};
+  Node* next_by_id = nullptr;
+  Node* next_by_ino = nullptr;
+};
+
+struct Identity {
+  uint64_t ino = 0;
+  Handle handle;
+  bool is_directory = false;
+};
+
+class NodeTable {
+ public:
+  explicit NodeTable(const Identity& root);
+  ~NodeTable();
+  NodeTable(const NodeTable&) = delete;
+  NodeTable& operator=(const NodeTable&) = delete;
+
+  Node& root() { return *root_; }
+
+  // Null for an id that is not known. Pointers stay good while the kernel holds a lookup, and during a request that names it.
+  Node* find(uint64_t id);
+  Node* find_ino(uint64_t ino);
+
+  // The node of an object that stands at `name` in `dir`; made if it is new. Counts `lookups`.
+  Node& enter(Node& dir, std::string_view name, const Identity& identity, uint64_t lookups);
+  // The same for a lookup, which no lock excludes: null where the names of `dir` have changed since `changes` was read.
+  Node* enter_unless_changed(Node& dir, std::string_view name, const Identity& identity, uint64_t lookups, uint32_t changes);
+  // A file born without a name (O_TMPFILE): held, one lookup, one open.
+  Node& enter_nameless(const Identity& identity);
+
+  // One lookup more for a node that is in reach anyway.
+  void add_lookup(Node& node);
+  // The node of an inode number, with one lookup more, or null.
+  Node* refer_to_ino(uint64_t ino);
+  // What is held although it has a name again is held no more; its inode numbers, so that mirrors can be told.
+  std::vector<uint64_t> let_go_named();
+  bool let_go_if_named(Node& node);
+  // All that is nameless and held, with one lookup more each.
+  std::vector<Node*> held_nodes();
+
+  void remove_name(Node& node, Node& dir, std::string_view name);
+  void add_name(Node& node, Node& dir, std::string_view name);
+
+  // Takes lookups back; the node goes when nothing needs it.
+  void forget(uint64_t id, uint64_t lookups);
+
+  // Counts an open; false where the object has left the tree and nobody holds it: ESTALE, and the kernel looks again.
+  bool add_open(Node& node);
+  // Counts a close of an object that is not held; false, and nothing is done, where it is. The node may be gone afterwards.
+  bool remove_open_unless_held(Node& node);
+  // The same for a held object, in the journal section; true where this was the last one and the mirror may let it go.
+  bool remove_open(Node& node);
+  // Whether an object that has just lost a name must be held from now on: it has no other, is open, and is not held already.
+  bool hold_if_nameless(Node& node);
+
+  // Keeps an object whose last link has gone in reach until the kernel forgets it. Takes the descriptor.
+  void bury(Node& node, int fd);
+
+  // Whether changes of the object belong into the journal: it has a name, or is held.
+  bool is_recorded(Node& node);
+  bool is_held(Node& node);
+  // Whether it can be operated on at all; if not, ESTALE, and the kernel looks again.
+  bool is_reachable(Node& node);
+
+  // Any path of the node ("." for the root) of at most `limit` bytes into `out`, which is empty else.
+  enum class PathResult { kFound, kNameless, kTooDeep };
+  PathResult path_of(Node& node, std::string& out, size_t limit);
+
+  size_t size() const;
+
+ private:
+  Node& find_or_make(const Identity& identity);
+  void drop_if_unused(Node* node);
+  void rehash();
+  void link_in(Node& node);
+
+  mutable std::mutex mutex_;
+  std::vector<Node*> by_id_, by_ino_;  // chained hash tables; buckets a power of two
+  size_t count_ = 0;
+  uint64_t next_id_ = 1;
+  Node* root_ = nullptr;
+};
+
+}  // namespace tfs::journal

@@ -1,0 +1,26 @@
+#include "lib/journal/request_context.h"
+
+#include <vector>
+
+#include "lib/journal/session.h"
+
+namespace tfs::journal {
+
+RequestContext& request_context() {
+  static thread_local RequestContext context;
+  return context;
+}
+
+std::span<std::byte> thread_buffer(size_t size) {
+  static thread_local std::vector<std::byte> buffer;
+  if (buffer.size() < size) buffer.resize(size);
+  return std::span(buffer).first(size);
+}
+
+void present_attributes(const MountOptions& options, struct stat& st) {
+  if (options.shows_uid) st.st_uid = options.uid;
+  if (options.shows_gid) st.st_gid = options.gid;
+  if (options.shows_mode) st.st_mode = (st.st_mode & S_IFMT) | (0777 & ~options.umask);
+}
+
+}  // namespace tfs::journal

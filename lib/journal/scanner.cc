@@ -1,0 +1,482 @@
+#include "lib/journal/scanner.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/limits.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "lib/format/block_hash.h"
+#include "lib/format/rel_path.h"
+#include "lib/journal/credentials.h"
+#include "lib/journal/filesystem.h"
+#include "lib/sys/io.h"
+
+namespace tfs::journal {
+namespace {
+
+constexpr size_t kListing = size_t{32} << 10;  // of a directory, read at once; a listing's frame holds what came of one
+
+uint64_t random_number() {
+  uint64_t value = 0;
+  while (value == 0) {
+    [[maybe_unused]] ssize_t n = ::getrandom(&value, sizeof value, 0);
+  }
+  return value;
+}
+
+bool is_dot(const char* name) { return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0; }
+
+// Locks two nodes in the order of their ids.
+class BothLocked {
+ public:
+  BothLocked(Node& a, Node& b) : first_(a.id < b.id ? a : b), second_(a.id < b.id ? b : a) {
+    first_.lock.lock();
+    if (&first_ != &second_) second_.lock.lock();
+  }
+  ~BothLocked() {
+    if (&first_ != &second_) second_.lock.unlock();
+    first_.lock.unlock();
+  }
+  BothLocked(const BothLocked&) = delete;
+  BothLocked& operator=(const BothLocked&) = delete;
+
+ private:
+  Node& first_;
+  Node& second_;
+};
+
+// All of an object that ENTRY carries.
+struct Description {
+  format::Entry record;
+  std::string target;
+  std::vector<std::byte> xattrs;
+  uint64_t links = 0;
+};
+
+int describe(int path_fd, Description& out) {
+  struct stat st;
+  if (::fstatat(path_fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
+  format::Entry& r = out.record;
+  r.mode = st.st_mode;
+  r.uid = st.st_uid;
+  r.gid = st.st_gid;
+  r.major = major(st.st_rdev);
+  r.minor = minor(st.st_rdev);
+  r.size = S_ISREG(st.st_mode) ? static_cast<uint64_t>(st.st_size) : 0;
+  r.mtime = to_time(st.st_mtim);
+  out.links = st.st_nlink;
+  if (S_ISLNK(st.st_mode)) {
+    out.target.resize(PATH_MAX);
+    ssize_t n = ::readlinkat(path_fd, "", out.target.data(), out.target.size());
+    if (n < 0) return errno;
+    out.target.resize(static_cast<size_t>(n));
+    r.target = out.target;
+  }
+  if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+    sys::Fd fd(::open(ProcPath(path_fd).text, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOATIME));
+    unsigned flags = 0;
+    if (fd.is_open() && ::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) == 0) r.inode_flags = flags;
+  }
+  std::string names(XATTR_LIST_MAX, '\0');
+  ssize_t size = ::listxattr(ProcPath(path_fd).text, names.data(), names.size());
+  std::vector<std::byte> value(format::kMaxXattrValue);
+  for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
+    ssize_t n = ::getxattr(ProcPath(path_fd).text, at, value.data(), value.size());
+    if (n >= 0) format::append_xattr(at, ByteView(value).first(static_cast<size_t>(n)), out.xattrs);
+  }
+  r.xattrs = out.xattrs;
+  return 0;
+}
+
+}  // namespace
+
+Scanner::Ref& Scanner::Ref::operator=(Ref&& other) noexcept {
+  std::swap(table_, other.table_);
+  std::swap(node_, other.node_);
+  return *this;
+}
+
+Scanner::Ref::~Ref() {
+  if (node_ != nullptr) table_->forget(node_->id, 1);
+}
+
+Scanner::Scanner(Store& store, NodeTable& table, Recorder& recorder, Output& output)
+    : store_(store), table_(table), recorder_(recorder), output_(output) {}
+
+int Scanner::start(control::ScanRequest& request) {
+  request.path[control::kPathSize - 1] = '\0';
+  if (!format::is_rel_path(request.path) || request.mode > control::kQuick) return EINVAL;
+  std::lock_guard guard(mutex_);
+  if (is_running_) return EBUSY;
+  if (thread_.joinable()) thread_.join();
+  request.scan = random_number();
+  scan_ = request.scan;
+  seed_ = random_number();
+  mode_ = request.mode;
+  rate_ = request.bytes_per_second;
+  names_ = bytes_ = 0;
+  is_running_ = true;
+  is_stopping_ = false;
+  thread_ = std::thread([this, request] { run(request); });
+  return 0;
+}
+
+void Scanner::stop() {
+  is_stopping_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void Scanner::fill(control::Status& status) const {
+  status.scan = scan_;
+  status.is_scanning = is_running_;
+  status.scan_names = names_;
+  status.scan_bytes = bytes_;
+}
+
+void Scanner::moved(Node& dir, std::string_view name) {
+  if (!is_running_) return;
+  table_.add_lookup(dir);
+  std::lock_guard guard(mutex_);
+  queue_.push_back({Ref(table_, dir), std::string(name)});
+}
+
+void Scanner::left_nameless(Node& node) {
+  if (!is_running_) return;
+  table_.add_lookup(node);
+  std::lock_guard guard(mutex_);
+  queue_.push_back({Ref(table_, node), {}});
+}
+
+void Scanner::run(control::ScanRequest request) {
+  prepare_thread();
+  std::string path = request.path;
+  uint32_t flags = (path == "." ? format::kScanWhole : 0) | (mode_ == control::kQuick ? format::kScanQuick : 0);
+  {
+    Recorder::Room room(recorder_);
+    Recorder::Section section(recorder_);
+    section.put(0, 0, format::ScanBegin{request.scan, seed_, flags, path});
+    // A mirror that joins here knows nothing of what was held before; what has a name will be held again when it loses it.
+    for (uint64_t ino : path == "." ? table_.let_go_named() : std::vector<uint64_t>()) section.put(ino, 0, format::Forget{});
+  }
+  // A name and not a node: what stands there may change until it is its turn.
+  if (path == ".") {
+    table_.add_lookup(table_.root());
+    Target root{Ref(table_, table_.root()), {}};
+    std::vector<Node*> held = table_.held_nodes();  // each with a lookup counted
+    std::lock_guard guard(mutex_);
+    queue_.push_back(std::move(root));
+    for (Node* node : held) queue_.push_back({Ref(table_, *node), {}});
+  } else if (Ref dir = find(std::string(format::parent_of(path))); dir.get() != nullptr) {
+    std::lock_guard guard(mutex_);
+    queue_.push_back({std::move(dir), std::string(format::name_of(path))});
+  }
+  while (!is_stopping_ && !end_if_done()) {
+    std::unique_lock lock(mutex_);
+    if (queue_.empty()) continue;
+    Target target = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    scan(std::move(target));
+  }
+  std::deque<Target> left;
+  {
+    std::lock_guard guard(mutex_);
+    left.swap(queue_);
+    is_running_ = false;
+  }
+}
+
+// In one journal section with the look at the queue: what moves before SCANEND is described before it.
+bool Scanner::end_if_done() {
+  Recorder::Room room(recorder_);
+  Recorder::Section section(recorder_);
+  std::lock_guard guard(mutex_);
+  if (!queue_.empty()) return false;
+  is_running_ = false;
+  section.put(0, 0, format::ScanEnd{scan_, names_, bytes_});
+  return true;
+}
+
+// Depth first, with no more in memory than a stretch of listing for each level.
+void Scanner::scan(Target target) {
+  struct Level {
+    Ref dir;
+    int64_t offset = 0;
+    std::deque<std::string> names;
+    bool is_read = false;
+  };
+  std::vector<Level> levels;
+  auto enter = [&](Ref node) {
+    if (node.get() == nullptr) return;
+    if (node.get()->is_directory) {
+      list(*node.get());
+      levels.push_back({std::move(node), 0, {}, false});
+    } else {
+      describe_content(*node.get());
+    }
+  };
+  if (!target.name.empty()) {
+    enter(describe_name(*target.node.get(), target.name));
+  } else {
+    describe_object(*target.node.get());
+    enter(std::move(target.node));
+  }
+  while (!levels.empty() && !is_stopping_) {
+    Level& level = levels.back();
+    if (level.names.empty() && !level.is_read) {
+      DirRef ref = store_.directory(*level.dir.get());
+      sys::Fd fd(ref.is_open() ? ::openat(ref.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
+      alignas(dirent64) char buffer[kListing];
+      ssize_t n = -1;
+      if (fd.is_open() && (level.offset == 0 || ::lseek(fd.get(), level.offset, SEEK_SET) >= 0)) {
+        n = ::syscall(SYS_getdents64, fd.get(), buffer, sizeof buffer);
+      }
+      level.is_read = n <= 0;
+      for (ssize_t at = 0; at < n;) {
+        const auto* e = reinterpret_cast<const dirent64*>(buffer + at);
+        at += e->d_reclen;
+        level.offset = e->d_off;
+        if (!is_dot(e->d_name) && !is_reserved(level.dir.get()->id, e->d_name)) level.names.emplace_back(e->d_name);
+      }
+    } else if (level.names.empty()) {
+      levels.pop_back();
+    } else {
+      std::string name = std::move(level.names.front());
+      level.names.pop_front();
+      enter(describe_name(*level.dir.get(), name));  // may move `level`
+    }
+  }
+}
+
+// ENTRY for a name, under the locks of its directory and of what stands there, which is returned.
+Scanner::Ref Scanner::describe_name(Node& dir, const std::string& name) {
+  Recorder::Room room(recorder_);
+  while (true) {
+    DirRef ref = store_.directory(dir);
+    if (!ref.is_open()) return {};
+    struct stat st;
+    Identity identity;
+    uint32_t changes = dir.changes.load();
+    if (store_.identify(ref.fd(), name.c_str(), st, identity) != 0) return {};
+    Node* node = changes % 2 == 0 ? table_.enter_unless_changed(dir, name, identity, 1, changes) : nullptr;
+    if (node == nullptr) continue;  // a request is at this directory: a moment
+    Ref found(table_, *node);
+    BothLocked locked(dir, *node);
+    sys::Fd fd(::openat(ref.fd(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd.is_open()) return {};
+    Identity now;
+    if (store_.identify_fd(fd.get(), st, now) != 0 || now.ino != node->ino || now.handle != node->handle) continue;
+    Description what;
+    if (describe(fd.get(), what) != 0) return {};
+    names_ += 1;
+    Recorder::Section section(recorder_);
+    what.record.path = section.path(dir, name, Recorder::paths().first);
+    section.put(node->ino, what.links, what.record);
+    return found;
+  }
+}
+
+// ENTRY for the top of the store, and for what has no name.
+void Scanner::describe_object(Node& node) {
+  Recorder::Room room(recorder_);
+  BothLocked locked(node, node);
+  int fd = store_.open_node(node, O_PATH | O_NOFOLLOW);
+  if (fd < 0) return;
+  sys::Fd owned(fd);
+  Description what;
+  if (describe(fd, what) != 0) return;
+  names_ += 1;
+  Recorder::Section section(recorder_);
+  // It may have got a name while it waited for its turn: then it is described under that, and held no more.
+  if (table_.let_go_if_named(node)) section.put(node.ino, 0, format::Forget{});
+  what.record.path = section.path(node, Recorder::paths().first);
+  section.put(node.ino, what.links, what.record);
+}
+
+void Scanner::list(Node& dir) {
+  int64_t offset = 0;
+  for (uint32_t flags = format::kListFirst; !is_stopping_; flags = 0) {
+    Recorder::Room room(recorder_);
+    BothLocked locked(dir, dir);
+    DirRef ref = store_.directory(dir);
+    sys::Fd fd(ref.is_open() ? ::openat(ref.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
+    if (!fd.is_open() || (offset != 0 && ::lseek(fd.get(), offset, SEEK_SET) < 0)) return;
+    std::vector<std::byte> entries;
+    alignas(dirent64) char buffer[kListing];
+    ssize_t n = 1;
+    while (entries.size() < 2 * kListing && (n = ::syscall(SYS_getdents64, fd.get(), buffer, sizeof buffer)) > 0) {
+      for (ssize_t at = 0; at < n;) {
+        const auto* e = reinterpret_cast<const dirent64*>(buffer + at);
+        at += e->d_reclen;
+        offset = e->d_off;
+        if (!is_dot(e->d_name) && !is_reserved(dir.id, e->d_name)) format::append_entry(e->d_type, e->d_name, entries);
+      }
+    }
+    if (n <= 0) flags |= format::kListLast;
+    Recorder::Section section(recorder_);
+    section.put(dir.ino, 0, format::List{flags, section.path(dir, Recorder::paths().first), entries});
+    if (n <= 0) return;
+  }
+}
+
+void Scanner::describe_content(Node& node) {
+  if (mode_ == control::kQuick) return;
+  sys::Fd fd(store_.open_node(node, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
+  if (!fd.is_open()) return;
+  struct stat st;
+  if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return;
+  ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  for (uint64_t offset = 0; !is_stopping_;) {
+    uint64_t before = offset;
+    if (put_block(node, fd.get(), offset) != 0 || offset == before) return;
+    bytes_ += offset - before;
+    spend(offset - before);
+  }
+}
+
+// The block at `offset`, which moves behind it; it stays at the file's end.
+int Scanner::put_block(Node& node, int fd, uint64_t& offset) {
+  static thread_local std::vector<std::byte> buffer(format::kHashBlock);
+  output_.wait_and_reserve(kFrameReserve + 2 * format::kHashBlock);
+  struct Release {
+    Output& output;
+    ~Release() { output.release(kFrameReserve + 2 * format::kHashBlock); }
+  } release{output_};
+  BothLocked locked(node, node);
+  if (!table_.is_recorded(node)) return ESTALE;
+  struct stat st;
+  if (::fstat(fd, &st) != 0) return errno;
+  uint64_t size = static_cast<uint64_t>(st.st_size);
+  if (offset >= size) return 0;
+  uint64_t end = std::min(size, offset + format::kHashBlock);
+  if (mode_ == control::kByData) {
+    int error = put_content(node, fd, offset, end);
+    offset = end;
+    return error;
+  }
+  format::Hash record;
+  record.offset = offset;
+  record.length = static_cast<uint32_t>(end - offset);
+  off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+  if ((data < 0 && errno == ENXIO) || (data >= 0 && static_cast<uint64_t>(data) >= end)) record.flags = format::kHashHole;
+  for (size_t done = 0; done < record.length;) {
+    ssize_t n = ::pread(fd, buffer.data() + done, record.length - done, static_cast<off_t>(offset + done));
+    if (n < 0) return errno;
+    if (n == 0) return 0;  // cut behind our back
+    done += static_cast<size_t>(n);
+  }
+  format::BlockHash hash = format::block_hash(seed_, ByteView(buffer).first(record.length));
+  record.low = hash.low;
+  record.high = hash.high;
+  Recorder::Section section(recorder_);
+  record.path = section.path(node, Recorder::paths().first);
+  section.put(node.ino, st.st_nlink, record);
+  offset = end;
+  return 0;
+}
+
+// DATA and HOLE frames for [offset, end), which is a block at most; the node is locked, room is reserved.
+int Scanner::put_content(Node& node, int fd, uint64_t offset, uint64_t end) {
+  static thread_local std::vector<std::byte> buffer(format::kHashBlock);
+  while (offset < end) {
+    off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+    uint64_t from = data < 0 ? end : std::min<uint64_t>(end, static_cast<uint64_t>(data));
+    off_t hole = data < 0 ? -1 : ::lseek(fd, data, SEEK_HOLE);
+    uint64_t to = hole < 0 ? end : std::min<uint64_t>(end, static_cast<uint64_t>(hole));
+    if (from > offset) {
+      Recorder::Section section(recorder_);
+      section.put(node.ino, 0, format::Hole{offset, from - offset, section.path(node, Recorder::paths().first)});
+    }
+    if (from >= end) return 0;
+    ssize_t n = ::pread(fd, buffer.data(), to - from, static_cast<off_t>(from));
+    if (n <= 0) return n < 0 ? errno : 0;
+    format::Data record{from, {}, ByteView(buffer).first(static_cast<size_t>(n))};
+    uint32_t checksum = format::crc32c(0, record.data);
+    Recorder::Section section(recorder_);
+    record.path = section.path(node, Recorder::paths().first);
+    section.put(node.ino, 0, record, checksum);
+    offset = from + static_cast<uint64_t>(n);
+  }
+  return 0;
+}
+
+// The node at a path, name by name, as the kernel would look it up.
+Scanner::Ref Scanner::find(const std::string& path) {
+  table_.add_lookup(table_.root());
+  Ref at(table_, table_.root());
+  for (std::string_view left = path; path != "." && !left.empty();) {
+    std::string name(left.substr(0, left.find('/')));
+    left.remove_prefix(std::min(left.size(), name.size() + 1));
+    DirRef ref = store_.directory(*at.get());
+    struct stat st;
+    Identity identity;
+    uint32_t changes = at.get()->changes.load();
+    if (!ref.is_open() || store_.identify(ref.fd(), name.c_str(), st, identity) != 0) return {};
+    Node* node = changes % 2 == 0 ? table_.enter_unless_changed(*at.get(), name, identity, 1, changes) : nullptr;
+    if (node == nullptr) return {};
+    at = Ref(table_, *node);
+  }
+  return at;
+}
+
+int Scanner::give(const control::WantRequest& want) {
+  Ref found;
+  if (want.path[0] != '\0') found = find(want.path);
+  if (found.get() == nullptr || found.get()->ino != want.id) {
+    Node* node = table_.refer_to_ino(want.id);
+    if (node == nullptr) return ENOENT;
+    found = Ref(table_, *node);
+  }
+  Node& node = *found.get();
+  sys::Fd fd(store_.open_node(node, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
+  if (!fd.is_open()) return ENOENT;
+  uint64_t end = want.length > UINT64_MAX - want.offset ? UINT64_MAX : want.offset + want.length;
+  for (uint64_t offset = want.offset; offset < end;) {
+    constexpr size_t kRoom = kFrameReserve + 2 * format::kHashBlock;
+    output_.wait_and_reserve(kRoom);
+    struct Release {
+      Output& output;
+      ~Release() { output.release(kRoom); }
+    } release{output_};
+    BothLocked locked(node, node);
+    struct stat st;
+    if (!table_.is_recorded(node) || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return ENOENT;
+    uint64_t stop = std::min({end, static_cast<uint64_t>(st.st_size), offset + format::kHashBlock});
+    if (stop <= offset) break;
+    if (int error = put_content(node, fd.get(), offset, stop)) return error;
+    offset = stop;
+  }
+  Recorder::Room room(recorder_);
+  BothLocked locked(node, node);
+  Recorder::Section section(recorder_);
+  section.put(node.ino, 0, format::Given{want.offset, want.length, section.path(node, Recorder::paths().first)});
+  return 0;
+}
+
+// A token bucket of one second.
+void Scanner::spend(uint64_t bytes) {
+  if (rate_ == 0) return;
+  allowance_ -= static_cast<double>(bytes);
+  while (allowance_ < 0 && !is_stopping_) {
+    int64_t now = sys::monotonic_ms();
+    if (allowance_at_ms_ != 0) {
+      double earned = static_cast<double>(rate_) * static_cast<double>(now - allowance_at_ms_) / 1000;
+      allowance_ = std::min(allowance_ + earned, static_cast<double>(rate_));
+    }
+    allowance_at_ms_ = now;
+    if (allowance_ < 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+}  // namespace tfs::journal

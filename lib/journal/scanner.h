@@ -1,0 +1,92 @@
+// The source's side of a scan: a thread that walks the store beside the live work and describes it in the stream. Each frame is true at
+// its place, because what it says is read, and the frame is placed, under the locks of the nodes that it is about: no change can
+// fall between. A lock is held for one name, one stretch of a listing, or one block of a file at a time.
+//
+// While a scan runs, whatever gets a new name is described again under it (moved(), called in the journal section); the rules, and the
+// random runs that showed them to be needed, are those of the model that tfs_stream(5) SCAN describes.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "lib/control/control.h"
+#include "lib/journal/recorder.h"
+#include "lib/journal/store.h"
+
+namespace tfs::journal {
+
+class Scanner {
+ public:
+  Scanner(Store& store, NodeTable& table, Recorder& recorder, Output& output);
+  ~Scanner() { stop(); }
+  Scanner(const Scanner&) = delete;
+  Scanner& operator=(const Scanner&) = delete;
+
+  // 0, or EBUSY while one runs. `request.scan` gets its name.
+  int start(control::ScanRequest& request);
+  // Ends a scan that runs, without SCANEND.
+  void stop();
+
+  // In the journal section: `name` in `dir` means something new; `node` has become nameless and is held.
+  void moved(Node& dir, std::string_view name);
+  void left_nameless(Node& node);
+
+  // Puts [offset, offset + length) of a file into the stream, then GIVEN. 0 or a positive errno.
+  int give(const control::WantRequest& want);
+
+  void fill(control::Status& status) const;
+
+ private:
+  // A reference on a node for as long as this lives, as if the kernel had looked it up.
+  class Ref {
+   public:
+    Ref() = default;
+    Ref(NodeTable& table, Node& node) : table_(&table), node_(&node) {}  // takes a lookup that was counted
+    Ref(Ref&& other) noexcept : table_(other.table_), node_(std::exchange(other.node_, nullptr)) {}
+    Ref& operator=(Ref&& other) noexcept;
+    ~Ref();
+    Node* get() const { return node_; }
+
+   private:
+    NodeTable* table_ = nullptr;
+    Node* node_ = nullptr;
+  };
+  struct Target {
+    Ref node;          // a directory, or (with no name) what is to be described itself
+    std::string name;  // in it
+  };
+
+  void run(control::ScanRequest request);
+  bool end_if_done();
+  void scan(Target target);
+  Ref describe_name(Node& dir, const std::string& name);
+  void describe_object(Node& node);
+  void list(Node& dir);
+  void describe_content(Node& node);
+  int put_block(Node& node, int fd, uint64_t& offset);
+  int put_content(Node& node, int fd, uint64_t offset, uint64_t end);
+  Ref find(const std::string& path);
+  void spend(uint64_t bytes);
+
+  Store& store_;
+  NodeTable& table_;
+  Recorder& recorder_;
+  Output& output_;
+
+  mutable std::mutex mutex_;
+  std::thread thread_;
+  std::deque<Target> queue_;  // what is to be described
+  std::atomic<bool> is_running_{false}, is_stopping_{false};
+  std::atomic<uint64_t> scan_{0}, names_{0}, bytes_{0};
+  uint64_t seed_ = 0, rate_ = 0;
+  uint32_t mode_ = 0;
+  int64_t allowance_at_ms_ = 0;
+  double allowance_ = 0;
+};
+
+}  // namespace tfs::journal

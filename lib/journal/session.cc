@@ -1,0 +1,302 @@
+#include "lib/journal/session.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "lib/base/escape.h"
+#include "lib/journal/fuse_bits.h"
+#include "lib/journal/fuse_operations.h"
+#include "lib/journal/fuse_version.h"
+#include "lib/journal/raw_requests.h"
+#include "lib/journal/request_context.h"
+#include "lib/sys/io.h"
+#include "lib/sys/message.h"
+
+namespace tfs::journal {
+namespace {
+
+constexpr int kMaxWorkers = 64;
+constexpr int kIdleWorkers = 3;  // more than these that wait are let go
+
+// libfuse says what it does not like line by line; the last line becomes the reason of our own message.
+std::string& fuse_log_line() {
+  static std::string line;
+  return line;
+}
+
+void take_fuse_log(fuse_log_level level, const char* format, va_list args) {
+  char text[512];
+  std::vsnprintf(text, sizeof text, format, args);
+  if (level <= FUSE_LOG_WARNING) fuse_log_line() = std::string(text, std::strcspn(text, "\n"));
+  if (level == FUSE_LOG_DEBUG) sys::say(std::string_view(text, std::strcspn(text, "\n")));
+}
+
+// A comma inside a value would end it.
+std::string option_value(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == ',' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+bool changes_something(const fuse_in_header& header) {
+  switch (header.opcode) {
+    case FUSE_SETATTR:
+    case FUSE_SYMLINK:
+    case FUSE_MKNOD:
+    case FUSE_MKDIR:
+    case FUSE_UNLINK:
+    case FUSE_RMDIR:
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+    case FUSE_LINK:
+    case FUSE_WRITE:
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case FUSE_SETXATTR:
+    case FUSE_REMOVEXATTR:
+    case FUSE_CREATE:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case kOpTmpfile: return true;
+    case FUSE_IOCTL: return !Control::is_ours(reinterpret_cast<const fuse_ioctl_in*>(&header + 1)->cmd);  // they wait by themselves
+    default: return false;
+  }
+}
+
+}  // namespace
+
+struct Session::Buffer {
+  fuse_buf buf{};
+  bool has_room = false;     // in the journal's ring, reserved for it
+  bool is_answered = false;
+  ~Buffer() { std::free(buf.mem); }
+  fuse_in_header& header() const { return *static_cast<fuse_in_header*>(buf.mem); }
+  size_t reserve() const { return header().len + kFrameReserve; }
+};
+
+// libfuse's public way to see requests and replies as they are (fuse_session_custom_io).
+struct SessionHooks {
+  static ssize_t read(int fd, void* into, size_t size, void* session) {
+    ssize_t n = ::read(fd, into, size);
+    if (n > 0) static_cast<Session*>(session)->note_init_request(into, static_cast<size_t>(n));
+    return n;
+  }
+  static ssize_t writev(int fd, iovec* parts, int count, void* session) {
+    if (count >= 2) static_cast<Session*>(session)->patch_init_reply(parts[1].iov_base, parts[1].iov_len);
+    return ::writev(fd, parts, count);
+  }
+};
+
+Session::Session(Filesystem& filesystem, Output& output, Control& control)
+    : filesystem_(filesystem), output_(output), control_(control) {
+  filesystem_.on_stale_attributes([this](uint64_t id) { fuse_lowlevel_notify_inval_inode(session_, id, -1, 0); });
+}
+
+Session::~Session() {
+  if (session_ != nullptr) fuse_session_destroy(session_);
+}
+
+Status Session::mount(const MountOptions& options) {
+  options_ = options;
+  bool is_root = ::geteuid() == 0;
+  std::string words = "default_permissions,subtype=tfs_journal,fsname=" + option_value(options.store);
+  if (is_root) words += ",allow_other,suid,dev";
+  for (const std::string& word : options.fuse) words += "," + word;
+  std::string name(sys::program_name());
+  char* argv[] = {name.data(), const_cast<char*>("-o"), words.data(), const_cast<char*>("-d"), nullptr};
+  fuse_args args = FUSE_ARGS_INIT(options.is_debug ? 4 : 3, argv);
+  fuse_set_log_func(take_fuse_log);
+  fuse_lowlevel_ops operations;
+  fill_operations(&operations);
+  session_ = fuse_session_new(&args, &operations, sizeof operations, this);
+  fuse_opt_free_args(&args);
+  if (session_ == nullptr) return usage_error("-o " + words + ": " + fuse_log_line());
+  if (fuse_session_mount(session_, options.mountpoint.c_str()) != 0) {
+    std::string why = fuse_log_line().empty() ? "" : ": " + fuse_log_line();
+    std::string hint = ::access("/dev/fuse", F_OK) == 0 ? "" : " (there is no /dev/fuse: modprobe fuse)";
+    return Error{Kind::kSystem, 0, "journal.session.mount", "unable to mount on " + escape(options.mountpoint) + why + hint};
+  }
+  is_mounted_ = true;
+  fuse_custom_io io{};
+  io.read = SessionHooks::read;
+  io.writev = SessionHooks::writev;
+  if (fuse_session_custom_io(session_, &io, fuse_session_fd(session_)) != 0) {
+    return Error{Kind::kSystem, 0, "journal.session.hooks", "libfuse refuses our hooks"};
+  }
+  return {};
+}
+
+void Session::start(std::function<void()> on_end) {
+  on_end_ = std::move(on_end);
+  parked_worker_ = std::thread([this] { work_parked(); });
+  start_worker();
+}
+
+void Session::start_worker() {
+  std::lock_guard guard(workers_mutex_);
+  if (workers_ >= kMaxWorkers) return;
+  workers_ += 1;
+  waiting_ += 1;
+  std::thread([this] { work(); }).detach();
+}
+
+void Session::work() {
+  prepare_thread();
+  auto buffer = std::make_unique<Buffer>();
+  while (true) {
+    int size = fuse_session_receive_buf(session_, &buffer->buf);
+    if (size == -EINTR || size == -EAGAIN) continue;
+    if (size <= 0) break;  // unmounted
+    busy_ += 1;
+    if (--waiting_ == 0) start_worker();
+    bool needs_room = this->needs_room(*buffer);
+    buffer->has_room = needs_room && output_.reserve(buffer->reserve());
+    if (needs_room && !buffer->has_room) {
+      park(*buffer);
+    } else {
+      handle_request(*buffer);
+    }
+    if (waiting_ >= kIdleWorkers) {
+      std::lock_guard guard(workers_mutex_);
+      workers_ -= 1;
+      return;
+    }
+    waiting_ += 1;
+  }
+  if (!has_ended_.exchange(true) && !is_stopping_) on_end_();
+  std::lock_guard guard(workers_mutex_);
+  workers_ -= 1;
+}
+
+void Session::work_parked() {
+  prepare_thread();
+  std::unique_lock lock(parked_mutex_);
+  while (true) {
+    parked_wake_.wait(lock, [this] { return !parked_.empty() || is_stopping_; });
+    if (parked_.empty()) return;
+    std::unique_ptr<Buffer> buffer = std::move(parked_.front());
+    parked_.pop_front();
+    lock.unlock();
+    output_.wait_and_reserve(buffer->reserve());
+    buffer->has_room = true;
+    handle_request(*buffer);
+    lock.lock();
+  }
+}
+
+bool Session::needs_room(const Buffer& buffer) {
+  const fuse_in_header& header = buffer.header();
+  return header.opcode == FUSE_RELEASE ? filesystem_.records_release(header.nodeid) : changes_something(header);
+}
+
+// Puts a request aside until there is room: a copy of its own size, for there can be thousands (pages of a mapping), and
+// buffers are made for the largest. Nobody waits for the answer to a RELEASE, so it is given at once: the kernel's queue of what
+// goes on in the background, readahead for one, is not to fill with them.
+void Session::park(const Buffer& buffer) {
+  auto parked = std::make_unique<Buffer>();
+  parked->buf.size = buffer.buf.size;
+  parked->buf.mem = std::malloc(buffer.buf.size);
+  TFS_CHECK(parked->buf.mem != nullptr);
+  std::memcpy(parked->buf.mem, buffer.buf.mem, buffer.buf.size);
+  if (buffer.header().opcode == FUSE_RELEASE) {
+    reply_raw(fuse_session_fd(session_), buffer.header().unique, 0, {});
+    parked->is_answered = true;
+  }
+  std::lock_guard guard(parked_mutex_);
+  parked_.push_back(std::move(parked));
+  parked_wake_.notify_one();
+}
+
+// With room reserved where the request needs it, and counted in busy_.
+void Session::handle_request(Buffer& buffer) {
+  bool had_room = buffer.has_room;
+  size_t reserved = buffer.reserve();
+  process(buffer);
+  if (had_room) output_.release(reserved);
+  busy_ -= 1;
+  busy_.notify_all();
+}
+
+void Session::process(Buffer& buffer) {
+  const fuse_in_header& header = buffer.header();
+  if (is_stopping_ && header.opcode != FUSE_FORGET && header.opcode != FUSE_BATCH_FORGET && header.opcode != FUSE_INTERRUPT) {
+    reply_raw(fuse_session_fd(session_), header.unique, ENOTCONN, {});
+    return;
+  }
+  request_context() = {};
+  if (header.opcode == FUSE_WRITE) {
+    const auto* in = reinterpret_cast<const fuse_write_in*>(&header + 1);
+    request_context().kills_set_id = (in->write_flags & kWriteKillSetId) != 0 && !(in->write_flags & FUSE_WRITE_CACHE);
+  }
+  if (process_raw(buffer)) return;
+  fuse_session_process_buf(session_, &buffer.buf);
+  buffer.buf.flags = static_cast<fuse_buf_flags>(0);
+}
+
+bool Session::process_raw(Buffer& buffer) {
+  RawRequest request{fuse_session_fd(session_), static_cast<char*>(buffer.buf.mem), buffer.buf.size};
+  uint32_t opcode = buffer.header().opcode;
+  if (opcode == FUSE_RELEASE) {
+    do_release(filesystem_, request, buffer.has_room);
+    if (!buffer.is_answered) reply_raw(request.fd, buffer.header().unique, 0, {});
+    return true;
+  }
+  if (opcode == kOpSetxattr && (offered_ & kSetxattrExt)) return answer_setxattr(filesystem_, request), true;
+  if (opcode == kOpTmpfile) return answer_tmpfile(*this, request), true;
+  if (opcode == kOpStatx) return answer_statx(*this, request), true;
+  return false;
+}
+
+void Session::note_init_request(const void* request, size_t size) {
+  if (saw_init_) return;
+  const auto* header = static_cast<const fuse_in_header*>(request);
+  if (header->opcode != FUSE_INIT || size < sizeof *header + 16) return;
+  const auto* in = reinterpret_cast<const fuse_init_in*>(header + 1);
+  offered_ = in->flags;
+  if ((in->flags & kInitExt) && size >= sizeof *header + sizeof *in) offered_ |= uint64_t{in->flags2} << 32;
+  saw_init_ = true;
+}
+
+// libfuse 3.14 never asks for these, though it needs nothing for them: KILLPRIV_V2 saves the question for security.capability
+// before each write, PARALLEL_DIROPS lets lookups in a directory run beside each other, SETXATTR_EXT says which ACL kills sgid.
+void Session::patch_init_reply(void* reply, size_t size) {
+  if (!saw_init_ || patched_init_.exchange(true) || size < 24) return;
+  auto* out = static_cast<fuse_init_out*>(reply);
+  out->flags |= static_cast<uint32_t>(offered_ & (kParallelDirops | kHandleKillprivV2 | kSetxattrExt));
+}
+
+Status Session::stop() {
+  if (is_mounted_ && !has_ended_) {
+    // Pages written through mappings are still on the way.
+    sys::Fd top(::open(options_.mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (top.is_open()) ::syncfs(top.get());
+    top.reset();
+    if (::umount2(options_.mountpoint.c_str(), UMOUNT_NOFOLLOW) != 0 && errno == EBUSY) {
+      sys::warn(escape(options_.mountpoint) + " is in use: what is open there is cut off");
+      ::umount2(options_.mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    }
+  }
+  is_stopping_ = true;
+  for (int busy = busy_; busy > 0; busy = busy_) busy_.wait(busy);
+  {
+    std::lock_guard guard(parked_mutex_);
+    parked_wake_.notify_one();
+  }
+  if (parked_worker_.joinable()) parked_worker_.join();
+  if (is_mounted_ && ::geteuid() != 0) fuse_session_unmount(session_);
+  return {};
+}
+
+}  // namespace tfs::journal

@@ -1,0 +1,95 @@
+// The mount: the FUSE connection, its threads, and the way in and out.
+//
+// Threads: workers take requests from /dev/fuse; before one starts to work and no other waits there, another is started, so
+// that an fsync or a cold read never keeps the next request waiting. A request that would change something while the
+// journal's ring is full is put aside and done by one thread of its own when there is room: the others go on reading.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lib/journal/control.h"
+#include "lib/journal/filesystem.h"
+
+struct fuse_session;
+struct fuse_buf;
+struct fuse_args;
+
+namespace tfs::journal {
+
+struct MountOptions {
+  std::string mountpoint;               // absolute
+  std::string store;                    // absolute, shown as the filesystem's name
+  std::vector<std::string> fuse;        // words of -o that are libfuse's
+  bool shows_uid = false, shows_gid = false, shows_mode = false;  // -o uid=, gid=, umask=: what stat(2) shows
+  uid_t uid = 0;
+  gid_t gid = 0;
+  mode_t umask = 0;
+  bool is_debug = false;
+};
+
+class Session {
+ public:
+  Session(Filesystem& filesystem, Output& output, Control& control);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Status mount(const MountOptions& options);
+
+  // Starts the workers. `on_end` is called once, from one of them, when the mount has gone away from outside.
+  void start(std::function<void()> on_end);
+
+  // Unmounts, waits for what is being done, and ends: nothing is recorded after it. Once.
+  Status stop();
+
+  const MountOptions& options() const { return options_; }
+  Filesystem& filesystem() { return filesystem_; }
+  Control& control() { return control_; }
+  ::fuse_session* handle() { return session_; }
+
+ private:
+  struct Buffer;
+  friend struct SessionHooks;
+
+  void work();
+  void work_parked();
+  void start_worker();
+  bool needs_room(const Buffer& buffer);
+  void park(const Buffer& buffer);
+  void handle_request(Buffer& buffer);
+  void process(Buffer& buffer);
+  bool process_raw(Buffer& buffer);
+  void patch_init_reply(void* reply, size_t size);
+  void note_init_request(const void* request, size_t size);
+
+  Filesystem& filesystem_;
+  Output& output_;
+  Control& control_;
+  MountOptions options_;
+  ::fuse_session* session_ = nullptr;
+  bool is_mounted_ = false;
+  std::function<void()> on_end_;
+
+  std::atomic<bool> is_stopping_{false}, has_ended_{false};
+  std::atomic<int> waiting_{0};  // workers that wait for a request
+  std::atomic<int> busy_{0};     // requests that are being done, or are put aside
+  std::mutex workers_mutex_;
+  size_t workers_ = 0;
+
+  std::mutex parked_mutex_;
+  std::condition_variable parked_wake_;
+  std::deque<std::unique_ptr<Buffer>> parked_;
+  std::thread parked_worker_;
+
+  std::atomic<bool> saw_init_{false}, patched_init_{false};
+  uint64_t offered_ = 0;  // INIT flags of this kernel
+};
+
+}  // namespace tfs::journal
