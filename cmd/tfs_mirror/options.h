@@ -1,0 +1,27 @@
+// The command line of tfs_mirror. Opens nothing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lib/apply/policy.h"
+#include "lib/apply/replay.h"
+#include "lib/base/result.h"
+
+namespace tfs {
+
+struct MirrorOptions {
+  std::string dir;
+  std::vector<std::string> command;  // behind "--": makes the stream
+  std::string wants;  // where wants are written; empty: nowhere
+  apply::Policy policy;
+  apply::ReplayOptions replay;
+  uint64_t silence_ms = 0;  // --timeout; 0: never
+  bool is_dry_run = false;
+  bool asks_position = false;
+  bool is_done = false;  // --help or --version
+};
+
+Status parse_options(int argc, char** argv, MirrorOptions& options);
+
+}  // namespace tfs

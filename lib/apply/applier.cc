@@ -1,0 +1,177 @@
+#include "lib/apply/applier.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <type_traits>
+
+#include "lib/apply/attributes.h"
+#include "lib/format/rel_path.h"
+
+namespace tfs::apply {
+
+// What a call says of an object that is not of the type that it will have once it is described.
+bool is_wrong_kind(const Error& error) {
+  int e = error.sys_errno;
+  return e == EOPNOTSUPP || e == EINVAL || e == EPERM || e == ENOTTY || e == EISDIR;
+}
+
+// While a scan runs: a new object finds its place cleared; a change goes where the scan has been; names have their own rules.
+template <class R>
+Status Applier::forced(const R& r, Status (Applier::*strict)(const R&)) {
+  if (!scan_->is_forcing()) return (this->*strict)(r);
+  if constexpr (requires { force(r); }) {
+    return force(r);
+  } else {
+    constexpr bool is_birth = requires { r.parent_mtime; };
+    TFS_TRY(is_birth ? force_new(r.path) : force_change(r.path));
+    if (!is_birth && !scan_->is_settled(object(r.path), links_)) return {};
+    Status status = (this->*strict)(r);
+    if (!status && (status.error().kind == Kind::kMismatch || is_wrong_kind(status.error()))) return {};
+    return status;
+  }
+}
+
+struct Applier::Visitor {
+  Applier& a;
+  Status operator()(const format::Create& r) { return a.forced(r, &Applier::create); }
+  Status operator()(const format::Mkdir& r) { return a.forced(r, &Applier::mkdir); }
+  Status operator()(const format::Mknod& r) { return a.forced(r, &Applier::mknod); }
+  Status operator()(const format::Symlink& r) { return a.forced(r, &Applier::symlink); }
+  Status operator()(const format::Link& r) { return a.forced(r, &Applier::link); }
+  Status operator()(const format::Unlink& r) { return a.forced(r, &Applier::unlink); }
+  Status operator()(const format::Rmdir& r) { return a.forced(r, &Applier::rmdir); }
+  Status operator()(const format::Rename& r) { return a.forced(r, &Applier::rename); }
+  Status operator()(const format::Forget& r) { return a.forced(r, &Applier::forget); }
+  Status operator()(const format::Write& r) { return a.forced(r, &Applier::write); }
+  Status operator()(const format::Truncate& r) { return a.forced(r, &Applier::truncate); }
+  Status operator()(const format::Fallocate& r) { return a.forced(r, &Applier::fallocate); }
+  Status operator()(const format::Copy& r) { return a.forced(r, &Applier::copy); }
+  Status operator()(const format::Sync& r) { return a.forced(r, &Applier::sync); }
+  Status operator()(const format::SetAttr& r) { return a.forced(r, &Applier::set_attr); }
+  Status operator()(const format::SetXattr& r) { return a.forced(r, &Applier::set_xattr); }
+  Status operator()(const format::RemoveXattr& r) { return a.forced(r, &Applier::remove_xattr); }
+  Status operator()(const format::SetFlags& r) { return a.forced(r, &Applier::set_flags); }
+  Status operator()(const format::ScanBegin& r) { return a.scan_->begin(r); }
+  Status operator()(const format::List& r) { return a.scan_->list(r); }
+  Status operator()(const format::Entry& r) { return a.scan_->entry(r, a.id_, a.links_); }
+  Status operator()(const format::Hash& r) { return a.scan_->hash(r, a.id_, a.links_); }
+  Status operator()(const format::Data& r) { return a.scan_->data(r, a.id_); }
+  Status operator()(const format::Hole& r) { return a.scan_->hole(r, a.id_); }
+  Status operator()(const format::Given& r) { return a.scan_->given(r, a.id_); }
+  Status operator()(const format::ScanEnd& r) { return a.scan_->end(r); }
+  // What concerns the stream and not the tree.
+  Status operator()(const format::Hello&) { return {}; }
+  Status operator()(const format::End&) { return {}; }
+  Status operator()(const format::Heartbeat&) { return {}; }
+  Status operator()(const format::Gap&) { return {}; }
+};
+
+Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan)
+    : tree_(tree), state_(state), scan_(&scan), policy_(policy), is_root_(::geteuid() == 0) {
+  ::umask(0);  // modes are given exactly
+}
+
+Status Applier::apply(const format::Frame& frame, const format::Record& record, bool again) {
+  id_ = frame.header.id;
+  seq_ = frame.header.seq;
+  links_ = frame.header.links;
+  again_ = again;
+  return std::visit(Visitor{*this}, record);
+}
+
+// --- shared pieces
+
+bool Applier::wants_xattr(std::string_view name) const {
+  if (!policy_.sets_xattrs) return false;
+  bool is_privileged = name.starts_with("trusted.") || name.starts_with("security.");
+  return policy_.sets_privileged_xattrs || !is_privileged;
+}
+
+Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, const Object& target) {
+  if (!wants_xattr(name)) return {};
+  if (::setxattr(proc_path(path_fd).c_str(), std::string(name).c_str(), value.data(), value.size(), 0) != 0) {
+    return at_object("apply.attributes.setxattr", errno, "set the attribute " + std::string(name) + " of", target);
+  }
+  return {};
+}
+
+// Owner before mode, since chown takes set-id bits; ACLs after the mode, since they change it to what it was; times last.
+Status Applier::dress(int fd, const Birth& birth, const Object& target) {
+  if (policy_.sets_owner) {
+    if (int error = set_owner(fd, birth.uid, birth.gid)) return at_object("apply.birth.chown", error, "set the owner of", target);
+  }
+  if (int error = set_mode(fd, birth.mode)) return at_object("apply.birth.chmod", error, "set the mode of", target);
+  ByteView xattrs = birth.xattrs, value;
+  std::string_view name;
+  while (format::next_xattr(xattrs, name, value)) TFS_TRY(store_xattr(fd, name, value, target));
+  if (int error = set_mtime(fd, birth.mtime)) return at_object("apply.birth.utimens", error, "set the times of", target);
+  return {};
+}
+
+Status Applier::touch_directory(std::string_view path, const format::Time& mtime) {
+  return lifting({path, 0}, [&]() -> Status {
+    int dir = TFS_TRY(tree_.directory(path));
+    if (int error = set_mtime(dir, mtime)) return at_object("apply.directory.utimens", error, "set the times of", {path, 0});
+    return {};
+  });
+}
+
+Status Applier::after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& target) {
+  if (mode != 0) {
+    if (int error = set_mode(fd, mode)) return at_object("apply.content.chmod", error, "set the mode of", target);
+  }
+  if (int error = set_mtime(fd, mtime)) return at_object("apply.content.utimens", error, "set the times of", target);
+  return {};
+}
+
+// A nameless object lives on under its id: a second name, made before the last known one goes.
+Status Applier::keep(const Place& place, uint64_t id, const Object& target) {
+  Place held = tree_.held_place(id);
+  if (::linkat(place.dir, place.name.c_str(), held.dir, held.name.c_str(), 0) != 0 && !(again_ && errno == EEXIST)) {
+    return at_object("apply.keep.link", errno, "keep", target);
+  }
+  return {};
+}
+
+Status Applier::put_back_lifted(const Object& target) {
+  if (state_.lifted_ino() == 0) return {};
+  sys::Fd fd = TFS_TRY(tree_.open_path(target));
+  struct stat st;
+  if (::fstat(fd.get(), &st) == 0 && st.st_ino == state_.lifted_ino()) {
+    if (int error = apply::set_flags(fd.get(), state_.lifted_flags())) {
+      return at_object("apply.lift.again", error, "set the flags of", target);
+    }
+    state_.note_lifted(0, 0);
+  }
+  return {};
+}
+
+Status Applier::lifting(const Object& in_the_way, const std::function<Status()>& operation) {
+  if (again_) TFS_TRY(put_back_lifted(in_the_way));
+  Status status = operation();
+  if (status || (status.error().sys_errno != EPERM && status.error().sys_errno != EACCES)) return status;
+  Result<sys::Fd> fd = tree_.open_path(in_the_way);
+  uint32_t flags = 0;
+  struct stat st;
+  if (!fd || ::fstat(fd->get(), &st) != 0) return status;
+  if (get_flags(fd->get(), flags) == 0 && (flags & kForbiddingFlags) != 0) {
+    state_.note_lifted(st.st_ino, flags);
+    if (apply::set_flags(fd->get(), flags & ~kForbiddingFlags) != 0) return status;
+    status = operation();
+    if (int error = apply::set_flags(fd->get(), flags)) return at_object("apply.lift.back", error, "set the flags of", in_the_way);
+    state_.note_lifted(0, 0);
+    return status;
+  }
+  // An ordinary user's own file may be closed to its owner, while root at the source went in.
+  if (is_root_ || S_ISLNK(st.st_mode) || st.st_uid != ::geteuid() || (st.st_mode & 0700) == 0700) return status;
+  if (set_mode(fd->get(), st.st_mode | 0700) != 0) return status;
+  status = operation();
+  if (int error = set_mode(fd->get(), st.st_mode)) return at_object("apply.lift.mode", error, "set the mode of", in_the_way);
+  return status;
+}
+
+}  // namespace tfs::apply

@@ -1,0 +1,96 @@
+// Does in the mirror what a record says was done in the store. One operator() for each record that changes something.
+//
+// Strict: what a record expects and does not find is a kMismatch that names the path, for then the mirror is no prefix of the
+// source's history. In the one frame that is done again (after a kill, or after an error such as a full disk) what has already
+// happened is recognized: by the object being there or gone, and for a rename by its inode number in the state.
+#pragma once
+
+#include <functional>
+
+#include "lib/apply/policy.h"
+#include "lib/apply/scan.h"
+#include "lib/apply/state.h"
+#include "lib/apply/tree.h"
+#include "lib/format/decode.h"
+
+namespace tfs::apply {
+
+class Applier {
+ public:
+  Applier(Tree& tree, State& state, const Policy& policy, Scan& scan);
+
+  // One decoded record. `again`: it may have been done before, in part or whole.
+  Status apply(const format::Frame& frame, const format::Record& record, bool again);
+
+ private:
+  struct Visitor;
+  friend struct Visitor;
+
+  // What a new object was born with.
+  struct Birth {
+    uint32_t mode, uid, gid;
+    format::Time mtime;
+    ByteView xattrs;
+  };
+
+  // forced.cc: the same while a scan runs.
+  template <class R>
+  Status forced(const R& r, Status (Applier::*strict)(const R&));
+  Status force(const format::Link& r);
+  Status force(const format::Unlink& r);
+  Status force(const format::Rmdir& r);
+  Status force(const format::Rename& r);
+  Status force(const format::Forget& r);
+  Status force_new(std::string_view path);
+  Status force_change(std::string_view path);
+  Status make_way(std::string_view path);
+  Status keep_forced(const Place& at, uint64_t id);
+  Status touch_if_there(std::string_view path, const format::Time& mtime);
+
+  Status create(const format::Create& r);
+  Status mkdir(const format::Mkdir& r);
+  Status mknod(const format::Mknod& r);
+  Status symlink(const format::Symlink& r);
+  Status link(const format::Link& r);
+  Status unlink(const format::Unlink& r);
+  Status rmdir(const format::Rmdir& r);
+  Status rename(const format::Rename& r);
+  Status forget(const format::Forget& r);
+  Status write(const format::Write& r);
+  Status truncate(const format::Truncate& r);
+  Status fallocate(const format::Fallocate& r);
+  Status copy(const format::Copy& r);
+  Status sync(const format::Sync& r);
+  Status set_attr(const format::SetAttr& r);
+  Status set_xattr(const format::SetXattr& r);
+  Status remove_xattr(const format::RemoveXattr& r);
+  Status set_flags(const format::SetFlags& r);
+
+  Object object(std::string_view path) const { return {path, id_}; }
+  Status dress(int fd, const Birth& birth, const Object& object);
+  Status keep(const Place& place, uint64_t id, const Object& object);
+  Status touch_directory(std::string_view path, const format::Time& mtime);
+  Status after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& object);
+  Status store_xattr(int path_fd, std::string_view name, ByteView value, const Object& object);
+  bool wants_xattr(std::string_view name) const;
+  Status rename_once(const format::Rename& r, const Place& from, const Place& to);
+  Status dress_whiteout(const format::Rename& r);
+  Status emulate_fallocate(int fd, const format::Fallocate& r);
+
+  // Does `operation`, and where inode flags (append only, immutable) of `in_the_way` forbid it, once more without them: the
+  // source's kernel allowed it, ours has more to do, such as times.
+  Status lifting(const Object& in_the_way, const std::function<Status()>& operation);
+  Status put_back_lifted(const Object& object);
+
+  Tree& tree_;
+  State& state_;
+  Scan* const scan_;
+  const Policy policy_;
+  const bool is_root_;
+  uint64_t id_ = 0;
+  uint64_t seq_ = 0;
+  uint32_t links_ = 0;
+  bool again_ = false;
+};
+
+}  // namespace tfs::apply

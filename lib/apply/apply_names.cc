@@ -1,0 +1,202 @@
+// The records that make, move and remove names.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "lib/apply/applier.h"
+#include "lib/apply/attributes.h"
+#include "lib/format/rel_path.h"
+
+namespace tfs::apply {
+
+using format::parent_of;
+
+namespace {
+
+Result<sys::Fd> path_fd(const Place& at, const Object& target) {
+  int fd = open_in(at.dir, at.name.c_str(), O_PATH);
+  if (fd < 0) return at_object("apply.names.open", errno, "find", target);
+  return sys::Fd(fd);
+}
+
+// 0 where there is nothing.
+uint64_t ino_at(const Place& at) {
+  struct stat st;
+  return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
+}
+
+}  // namespace
+
+Status Applier::create(const format::Create& r) {
+  Object target = object(r.path);
+  tree_.forget_file(id_);
+  auto make = [&]() -> Status {
+    Place at = TFS_TRY(tree_.place(target));
+    sys::Fd fd(::openat(at.dir, at.name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    // What an attempt before this has made may be closed to its owner by now.
+    if (!fd.is_open() && again_ && errno == EEXIST) fd = TFS_TRY(path_fd(at, target));
+    if (!fd.is_open()) return at_object("apply.create.open", errno, "create", target);
+    return dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
+  };
+  if (r.path.empty()) return make();
+  TFS_TRY(lifting({parent_of(r.path), 0}, make));
+  return touch_directory(parent_of(r.path), r.parent_mtime);
+}
+
+Status Applier::mkdir(const format::Mkdir& r) {
+  Object target = object(r.path);
+  TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
+    Place at = TFS_TRY(tree_.place(target));
+    if (::mkdirat(at.dir, at.name.c_str(), 0700) != 0 && !(again_ && errno == EEXIST)) {
+      return at_object("apply.mkdir.mkdir", errno, "make the directory", target);
+    }
+    sys::Fd fd = TFS_TRY(path_fd(at, target));
+    return dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
+  }));
+  return touch_directory(parent_of(r.path), r.parent_mtime);
+}
+
+Status Applier::mknod(const format::Mknod& r) {
+  Object target = object(r.path);
+  bool is_device = S_ISCHR(r.mode) || S_ISBLK(r.mode);
+  mode_t type = is_device && !policy_.makes_devices ? mode_t{S_IFREG} : r.mode & S_IFMT;
+  TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
+    Place at = TFS_TRY(tree_.place(target));
+    if (::mknodat(at.dir, at.name.c_str(), type | 0600, makedev(r.major, r.minor)) != 0 && !(again_ && errno == EEXIST)) {
+      return at_object("apply.mknod.mknod", errno, "make the special file", target);
+    }
+    sys::Fd fd = TFS_TRY(path_fd(at, target));
+    return dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
+  }));
+  return touch_directory(parent_of(r.path), r.parent_mtime);
+}
+
+Status Applier::symlink(const format::Symlink& r) {
+  Object target = object(r.path);
+  TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
+    Place at = TFS_TRY(tree_.place(target));
+    if (::symlinkat(std::string(r.target).c_str(), at.dir, at.name.c_str()) != 0 && !(again_ && errno == EEXIST)) {
+      return at_object("apply.symlink.symlink", errno, "make the symbolic link", target);
+    }
+    sys::Fd fd = TFS_TRY(path_fd(at, target));
+    if (policy_.sets_owner) {
+      if (int error = set_owner(fd.get(), r.uid, r.gid)) return at_object("apply.symlink.chown", error, "set the owner of", target);
+    }
+    if (int error = set_mtime(fd.get(), r.mtime)) return at_object("apply.symlink.utimens", error, "set the times of", target);
+    return {};
+  }));
+  return touch_directory(parent_of(r.path), r.parent_mtime);
+}
+
+Status Applier::link(const format::Link& r) {
+  Object target = object(r.path);
+  TFS_TRY(lifting({parent_of(r.new_path), 0}, [&]() -> Status {
+    Place from = TFS_TRY(tree_.place(target));
+    Place to = TFS_TRY(tree_.place(r.new_path));
+    if (::linkat(from.dir, from.name.c_str(), to.dir, to.name.c_str(), 0) != 0 && !(again_ && errno == EEXIST)) {
+      return at_object("apply.link.link", errno, "link", object(r.new_path));
+    }
+    return {};
+  }));
+  return touch_directory(parent_of(r.new_path), r.parent_mtime);
+}
+
+Status Applier::unlink(const format::Unlink& r) {
+  Object target = object(r.path);
+  TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
+    Place at = TFS_TRY(tree_.place(target));
+    if (again_ && ino_at(at) == 0) return {};
+    if (r.flags & format::kUnlinkKeep) TFS_TRY(keep(at, id_, target));
+    if (::unlinkat(at.dir, at.name.c_str(), 0) != 0) return at_object("apply.unlink.unlink", errno, "remove", target);
+    return {};
+  }));
+  if (!(r.flags & format::kUnlinkKeep) && links_ == 0) tree_.forget_file(id_);
+  return touch_directory(parent_of(r.path), r.parent_mtime);
+}
+
+Status Applier::rmdir(const format::Rmdir& r) {
+  Object target = object(r.path);
+  tree_.forget_directory(r.path);
+  TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
+    Place at = TFS_TRY(tree_.place(target));
+    if (::unlinkat(at.dir, at.name.c_str(), AT_REMOVEDIR) != 0 && !(again_ && errno == ENOENT)) {
+      return at_object("apply.rmdir.rmdir", errno, "remove the directory", target);
+    }
+    return {};
+  }));
+  return touch_directory(parent_of(r.path), r.parent_mtime);
+}
+
+// Whether a rename that was under way had happened is told by the inode that it moved.
+Status Applier::rename_once(const format::Rename& r, const Place& from, const Place& to) {
+  Object target = object(r.path);
+  uint64_t here = ino_at(from);
+  if (again_ && state_.moved_ino() != 0 && here != state_.moved_ino()) {
+    if (ino_at(to) == state_.moved_ino()) return {};
+    return at_object("apply.rename.again", ENOENT, "rename", target);
+  }
+  if (here == 0) return at_object("apply.rename.find", ENOENT, "rename", target);
+  bool is_exchange = (r.flags & format::kRenameExchange) != 0;
+  bool finds = ino_at(to) != 0;
+  if (finds != (is_exchange || (r.flags & format::kRenameReplace))) {
+    return at_object("apply.rename.target", finds ? EEXIST : ENOENT, "rename to", object(r.new_path));
+  }
+  state_.note_moved(here);
+  if (r.flags & format::kRenameKeep) TFS_TRY(keep(to, r.replaced, object(r.new_path)));
+  unsigned flags = (is_exchange ? RENAME_EXCHANGE : 0) | (r.flags & format::kRenameWhiteout ? RENAME_WHITEOUT : 0);
+  if (::renameat2(from.dir, from.name.c_str(), to.dir, to.name.c_str(), flags) != 0) {
+    return at_object("apply.rename.rename", errno, "rename", target);
+  }
+  return {};
+}
+
+Status Applier::rename(const format::Rename& r) {
+  tree_.forget_directory(r.path);
+  tree_.forget_directory(r.new_path);
+  if ((r.flags & format::kRenameReplace) && !(r.flags & format::kRenameKeep)) tree_.forget_file(r.replaced);
+  auto move = [&]() -> Status {
+    Place from = TFS_TRY(tree_.place(r.path));
+    Place to = TFS_TRY(tree_.place(r.new_path));
+    return rename_once(r, from, to);
+  };
+  TFS_TRY(lifting({parent_of(r.path), 0}, [&] { return lifting({parent_of(r.new_path), 0}, move); }));
+  if (r.flags & format::kRenameWhiteout) TFS_TRY(dress_whiteout(r));
+  TFS_TRY(touch_directory(parent_of(r.path), r.parent_mtime));
+  return touch_directory(parent_of(r.new_path), r.new_parent_mtime);
+}
+
+Status Applier::dress_whiteout(const format::Rename& r) {
+  Object whiteout{r.path, 0};
+  sys::Fd fd = TFS_TRY(tree_.open_path(whiteout));
+  if (policy_.sets_owner) {
+    if (int error = set_owner(fd.get(), r.whiteout_uid, r.whiteout_gid)) {
+      return at_object("apply.whiteout.chown", error, "set the owner of", whiteout);
+    }
+  }
+  if (int error = set_mtime(fd.get(), r.whiteout_mtime)) {
+    return at_object("apply.whiteout.utimens", error, "set the times of", whiteout);
+  }
+  return {};
+}
+
+Status Applier::forget(const format::Forget&) {
+  tree_.forget_file(id_);
+  Place held = tree_.held_place(id_);
+  if (again_ && ino_at(held) == 0) {
+    state_.note_lifted(0, 0);
+    return {};
+  }
+  // It may have been made immutable when it had no name any more.
+  Object target{{}, id_};
+  return lifting(target, [&]() -> Status {
+    if (::unlinkat(held.dir, held.name.c_str(), 0) != 0) return at_object("apply.forget.unlink", errno, "let go", target);
+    return {};
+  });
+}
+
+}  // namespace tfs::apply

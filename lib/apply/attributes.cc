@@ -1,0 +1,47 @@
+#include "lib/apply/attributes.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace tfs::apply {
+namespace {
+
+timespec to_timespec(const format::Time* t) {
+  if (t == nullptr) return {0, UTIME_OMIT};
+  return {static_cast<time_t>(t->sec), static_cast<long>(t->nsec)};
+}
+
+int with_flags(int path_fd, unsigned long request, unsigned int& flags) {
+  struct stat st;
+  if (::fstat(path_fd, &st) != 0) return errno;
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return ENOTTY;
+  sys::Fd fd(::open(proc_path(path_fd).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.is_open()) return errno;
+  return ::ioctl(fd.get(), request, &flags) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+int set_mode(int fd, uint32_t mode) { return ::chmod(proc_path(fd).c_str(), mode & 07777) == 0 ? 0 : errno; }
+
+int set_owner(int fd, uint32_t uid, uint32_t gid) {
+  return ::fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+}
+
+int set_mtime(int fd, const format::Time& mtime) { return set_times(fd, nullptr, &mtime); }
+
+int set_times(int fd, const format::Time* atime, const format::Time* mtime) {
+  timespec times[] = {to_timespec(atime), to_timespec(mtime)};
+  return ::utimensat(fd, "", times, AT_EMPTY_PATH) == 0 ? 0 : errno;
+}
+
+int get_flags(int path_fd, uint32_t& flags) { return with_flags(path_fd, FS_IOC_GETFLAGS, flags); }
+
+int set_flags(int path_fd, uint32_t flags) { return with_flags(path_fd, FS_IOC_SETFLAGS, flags); }
+
+}  // namespace tfs::apply

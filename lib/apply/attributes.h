@@ -1,0 +1,25 @@
+// Small system calls on open objects, with the mirror's names of things.
+#pragma once
+
+#include <cstdint>
+
+#include "lib/apply/tree.h"
+
+namespace tfs::apply {
+
+// The inode flags that a mirror carries: what a user may set and see with chattr(1) and that means the same everywhere.
+constexpr uint32_t kCarriedFlags = 0x00000008 /* S */ | 0x00000010 /* i */ | 0x00000020 /* a */ | 0x00000040 /* d */ |
+                                   0x00000080 /* A */ | 0x00010000 /* D */;
+constexpr uint32_t kForbiddingFlags = 0x00000010 | 0x00000020;
+
+// On an O_PATH or ordinary descriptor. All are 0 or an errno.
+int set_mode(int fd, uint32_t mode);
+int set_owner(int fd, uint32_t uid, uint32_t gid);
+int set_mtime(int fd, const format::Time& mtime);
+int set_times(int fd, const format::Time* atime, const format::Time* mtime);
+
+// Opens the object behind an O_PATH descriptor itself, to ask for its flags; only regular files and directories have any.
+int get_flags(int path_fd, uint32_t& flags);
+int set_flags(int path_fd, uint32_t flags);
+
+}  // namespace tfs::apply

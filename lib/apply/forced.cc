@@ -1,0 +1,188 @@
+// Ordinary records while a scan runs: the stream is the truth, so what is in the way of a new name goes, and what is missing is left to
+// its description, which is still to come. See scan.h.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "lib/apply/applier.h"
+#include "lib/apply/removal.h"
+#include "lib/apply/scan.h"
+#include "lib/format/rel_path.h"
+
+namespace tfs::apply {
+
+using format::parent_of;
+
+namespace {
+
+bool stat_at(const Place& at, struct stat& st) { return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0; }
+
+// What does not fit is still to be described.
+Status unless_mismatch(Status status) {
+  if (!status && status.error().kind == Kind::kMismatch) return {};
+  return status;
+}
+
+}  // namespace
+
+// Room for a new name: its directories are there, and nothing stands at it.
+Status Applier::make_way(std::string_view path) {
+  TFS_TRY(tree_.make_parents(path));
+  Place at = TFS_TRY(tree_.place(path));
+  struct stat st;
+  if (!stat_at(at, st)) return {};
+  KeepMtime kept(at.dir);
+  TFS_TRY(remove_tree(at, object(path)));
+  if (S_ISDIR(st.st_mode)) tree_.forget_directory(path);
+  return {};
+}
+
+Status Applier::touch_if_there(std::string_view path, const format::Time& mtime) {
+  return unless_mismatch(touch_directory(path, mtime));
+}
+
+Status Applier::force_new(std::string_view path) {
+  tree_.forget_file(id_);
+  scan_->forget_known(id_);
+  scan_->wants().drop(id_);
+  if (path.empty()) return remove_tree(tree_.held_place(id_), object(path));
+  scan_->name_came(path);
+  return make_way(path);
+}
+
+Status Applier::force(const format::Link& r) {
+  TFS_TRY(make_way(r.new_path));
+  scan_->name_came(r.new_path);
+  Object source = object(r.path);
+  struct stat st;
+  Place to = TFS_TRY(tree_.place(r.new_path));
+  Place from = scan_->known_place(id_);
+  if (!scan_->is_known(id_)) {
+    Result<Place> named = tree_.place(source);
+    if (!named || !stat_at(*named, st) || S_ISDIR(st.st_mode)) return touch_if_there(parent_of(r.new_path), r.parent_mtime);
+    from = *named;
+    to = TFS_TRY(tree_.place(r.new_path));
+  }
+  if (scan_->is_settled(source, links_ - 1)) TFS_TRY(scan_->note_links(from, id_, source));
+  if (::linkat(from.dir, from.name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
+    return at_object("apply.forced.link", errno, "link", object(r.new_path));
+  }
+  return touch_if_there(parent_of(r.new_path), r.parent_mtime);
+}
+
+Status Applier::force(const format::Unlink& r) {
+  Result<Place> at = tree_.place(r.path);
+  struct stat st;
+  bool is_there = at && stat_at(*at, st);
+  if ((r.flags & format::kUnlinkKeep) && is_there && !S_ISDIR(st.st_mode)) TFS_TRY(keep_forced(*at, id_));
+  if (is_there) {
+    TFS_TRY(remove_tree(*at, object(r.path)));
+    if (S_ISDIR(st.st_mode)) tree_.forget_directory(r.path);
+  }
+  if (links_ == 0 && !(r.flags & format::kUnlinkKeep)) {
+    tree_.forget_file(id_);
+    scan_->forget_known(id_);
+    scan_->wants().drop(id_);
+    scan_->settle_wants();
+  } else {
+    scan_->wants().unnamed(id_);
+  }
+  return touch_if_there(parent_of(r.path), r.parent_mtime);
+}
+
+Status Applier::keep_forced(const Place& at, uint64_t id) {
+  Place held = tree_.held_place(id);
+  TFS_TRY(remove_tree(held, {{}, id}));
+  if (::linkat(at.dir, at.name.c_str(), held.dir, held.name.c_str(), 0) != 0) {
+    return at_object("apply.forced.keep", errno, "keep", {{}, id});
+  }
+  return {};
+}
+
+Status Applier::force(const format::Rmdir& r) {
+  Result<Place> at = tree_.place(r.path);
+  if (at) TFS_TRY(remove_tree(*at, object(r.path)));
+  tree_.forget_directory(r.path);
+  return touch_if_there(parent_of(r.path), r.parent_mtime);
+}
+
+Status Applier::force(const format::Rename& r) {
+  std::string from_path(r.path), to_path(r.new_path);
+  bool is_exchange = (r.flags & format::kRenameExchange) != 0;
+  scan_->name_came(r.new_path);
+  if (is_exchange) scan_->name_came(r.path);
+  tree_.forget_directory(r.path);
+  tree_.forget_directory(r.new_path);
+  TFS_TRY(tree_.make_parents(r.new_path));
+  if (is_exchange) TFS_TRY(tree_.make_parents(r.path));
+  Result<Place> from = tree_.place(r.path);
+  Place to = TFS_TRY(tree_.place(r.new_path));
+  struct stat old_st, new_st;
+  bool has_old = from && stat_at(*from, old_st), has_new = stat_at(to, new_st);
+  if (is_exchange) {
+    bool can = has_old && has_new && old_st.st_ino != new_st.st_ino;
+    if (can && ::renameat2(from->dir, from->name.c_str(), to.dir, to.name.c_str(), RENAME_EXCHANGE) != 0) {
+      return at_object("apply.forced.exchange", errno, "exchange", object(r.path));
+    }
+    if (!can && has_old) TFS_TRY(remove_tree(*from, object(r.path)));  // both are described again
+    if (!can && has_new) TFS_TRY(remove_tree(to, object(r.new_path)));
+    scan_->wants().exchanged(from_path, to_path);
+  } else {
+    if ((r.flags & format::kRenameKeep) && has_new && !S_ISDIR(new_st.st_mode)) TFS_TRY(keep_forced(to, r.replaced));
+    if (r.replaced != 0) {
+      // Known objects have a link more here, under their id.
+      bool has_other_links = has_new && new_st.st_nlink > (scan_->is_known(r.replaced) ? 2u : 1u);
+      bool lives_on = (r.flags & format::kRenameKeep) || has_other_links;
+      if (lives_on) scan_->wants().unnamed(r.replaced);
+      else scan_->wants().drop(r.replaced);
+      if (!lives_on) tree_.forget_file(r.replaced);
+      if (!lives_on) scan_->forget_known(r.replaced);
+    }
+    bool is_same = has_old && has_new && old_st.st_ino == new_st.st_ino;
+    if (has_new && !is_same) TFS_TRY(remove_tree(to, object(r.new_path)));
+    if (is_same) {
+      TFS_TRY(remove_tree(*from, object(r.path)));
+    } else if (has_old && ::renameat(from->dir, from->name.c_str(), to.dir, to.name.c_str()) != 0) {
+      return at_object("apply.forced.rename", errno, "rename", object(r.path));
+    }
+    scan_->wants().renamed(from_path, to_path);
+    scan_->settle_wants();
+    if (r.flags & format::kRenameWhiteout) {
+      TFS_TRY(make_way(r.path));
+      Place at = TFS_TRY(tree_.place(r.path));
+      if (::mknodat(at.dir, at.name.c_str(), S_IFCHR, 0) != 0) return at_object("apply.forced.whiteout", errno, "make", object(r.path));
+      TFS_TRY(dress_whiteout(r));
+    }
+  }
+  TFS_TRY(touch_if_there(parent_of(r.path), r.parent_mtime));
+  return touch_if_there(parent_of(r.new_path), r.new_parent_mtime);
+}
+
+Status Applier::force(const format::Forget&) {
+  tree_.forget_file(id_);
+  scan_->wants().drop(id_);
+  scan_->settle_wants();
+  return remove_tree(tree_.held_place(id_), {{}, id_});
+}
+
+// Content and attributes of an object: only where the scan has been. A name of a known object that is not joined to it yet is
+// joined now, so that the change reaches what was described under another name.
+Status Applier::force_change(std::string_view path) {
+  Object target = object(path);
+  if (path.empty() || !scan_->is_known(id_) || scan_->is_settled(target, links_)) return {};
+  TFS_TRY(tree_.make_parents(path));
+  Place at = TFS_TRY(tree_.place(path));
+  KeepMtime kept(at.dir);
+  TFS_TRY(remove_tree(at, target));
+  tree_.forget_file(id_);
+  Place from = scan_->known_place(id_);
+  if (::linkat(from.dir, from.name.c_str(), at.dir, at.name.c_str(), 0) != 0) {
+    return at_object("apply.forced.join", errno, "link", target);
+  }
+  return {};
+}
+
+}  // namespace tfs::apply

@@ -1,0 +1,24 @@
+// What stands in the way of the truth, taken away; and directories' times kept while that is done.
+#pragma once
+
+#include "lib/apply/tree.h"
+
+namespace tfs::apply {
+
+// Removes what stands at a place, with all below it; fine where there is nothing. Inode flags that forbid it are taken off.
+Status remove_tree(const Place& place, const Object& shown);
+
+// Puts the mtime of a directory back when it goes out of scope.
+class KeepMtime {
+ public:
+  explicit KeepMtime(int dir_fd);
+  ~KeepMtime();
+  KeepMtime(const KeepMtime&) = delete;
+  KeepMtime& operator=(const KeepMtime&) = delete;
+
+ private:
+  sys::Fd fd_;
+  format::Time mtime_;
+};
+
+}  // namespace tfs::apply

@@ -1,0 +1,170 @@
+#include "lib/apply/replay.h"
+
+#include "lib/sys/message.h"
+
+namespace tfs::apply {
+
+using format::Frame;
+using format::Record;
+
+Replay::Replay(State* state, Applier* applier, Scan* scan, const ReplayOptions& options,
+               std::function<void(const Frame&, const Record&)> tell)
+    : state_(state), applier_(applier), scan_(scan), options_(options), tell_(std::move(tell)) {
+  if (state_ != nullptr) applied_ = state_->position().seq;
+}
+
+Status Replay::filled(size_t size) {
+  deframer_.filled(size);
+  return drain();
+}
+
+Status Replay::resume() {
+  TFS_CHECK(stuck_.has_value());
+  Frame frame = *stuck_;
+  Record record = TFS_TRY(format::decode(frame));
+  TFS_TRY(run(frame, record));
+  stuck_.reset();
+  return drain();
+}
+
+Status Replay::drain() {
+  while (!is_done_) {
+    uint64_t offset = deframer_.offset();
+    Result<std::optional<Frame>> next = deframer_.next();
+    Status status;
+    if (!next) {
+      status = next.error();
+    } else if (!next->has_value()) {
+      return {};
+    } else {
+      status = take(**next);
+      if (!status && status.error().kind == Kind::kSystem) stuck_ = **next;
+    }
+    if (!status) {
+      Error error = status.error();
+      if (error.kind == Kind::kCorrupt) error.detail += " (at byte " + std::to_string(offset) + " of the stream)";
+      return error;
+    }
+  }
+  return {};
+}
+
+Status Replay::finish() const {
+  if (is_done_ && applier_ != nullptr && !options_.only_checks && !state_->has_position()) {
+    return mismatch("the stream ended before the mirror was exact: it needs a scan");
+  }
+  if (is_done_) return {};
+  TFS_TRY(deframer_.finish());
+  return sequence_.finish();
+}
+
+Status Replay::take(const Frame& frame) {
+  Result<Record> decoded = format::decode(frame);
+  bool may_skip = !decoded && name_of(frame.header.type).empty() && (frame.header.flags & format::kFlagSkippable);
+  Record record = may_skip ? Record(format::Heartbeat{}) : TFS_TRY(std::move(decoded));
+  TFS_TRY(sequence_.take(frame, record));
+  if (const auto* hello = std::get_if<format::Hello>(&record)) return join(*hello);
+
+  uint64_t first = frame.header.seq;
+  const auto* gap = std::get_if<format::Gap>(&record);
+  if (gap != nullptr) first = gap->first;
+  if (!is_attached_) TFS_TRY(attach(first));
+  if (is_waiting_) {
+    const auto* begin = std::get_if<format::ScanBegin>(&record);
+    is_done_ = sequence_.has_ended();
+    if (begin == nullptr || !(begin->flags & format::kScanWhole)) return {};
+    is_waiting_ = false;
+    applied_ = frame.header.seq - 1;
+    state_->set_unproved({sequence_.position().epoch, applied_});
+  }
+  if (frame.header.seq <= applied_ || is_at_stop()) {
+    is_done_ = sequence_.has_ended() || is_at_stop();  // passed over: it was applied before, or is not wanted
+    return {};
+  }
+  if (gap != nullptr) {
+    return need_scan(mismatch("the source lost the frames " + std::to_string(first) + " to " +
+                              std::to_string(frame.header.seq) + ": the mirror needs a scan"));
+  }
+  return run(frame, record);
+}
+
+// The stream's epoch must be the one that is held.
+Status Replay::join(const format::Hello& hello) {
+  hello_ = hello;
+  if (state_ == nullptr || !state_->has_position()) return {};
+  format::Position held = state_->position();
+  if (held.epoch == hello.epoch) return {};
+  return need_scan(mismatch("the mirror is at " + to_text(held) + ", the stream is of the epoch " + to_text(hello.epoch) +
+                            ": the mirror needs a scan"));
+}
+
+// Status 3, or patience: then nothing is applied until the source describes itself.
+Status Replay::need_scan(const Error& why) {
+  if (!options_.waits_for_scan || scan_ == nullptr || options_.only_checks) return why;
+  sys::say(why.message());
+  sys::say("waiting for a scan (tfs_scan at the source)");
+  state_->invalidate();
+  is_attached_ = is_waiting_ = true;
+  return {};
+}
+
+// The first numbered frame: does the stream go on where the mirror is?
+Status Replay::attach(uint64_t first) {
+  if (state_ != nullptr && state_->has_position()) {
+    if (first > applied_ + 1) {
+      return need_scan(mismatch("the mirror is at " + to_text(state_->position()) + ", the stream goes on at frame " +
+                                std::to_string(first) + ": ask the source for that position, or scan"));
+    }
+  } else {
+    bool begins_empty = first == 1 && (hello_.flags & format::kHelloEmpty) && options_.dir_is_empty;
+    if (!begins_empty && !options_.assumes_equal) {
+      return need_scan(mismatch("the mirror has no position: it must begin empty with a stream that begins with an empty store, "
+                                "or be made equal by a scan (--assume-equal if it is equal already)"));
+    }
+    applied_ = first - 1;
+    if (state_ != nullptr && applier_ != nullptr) state_->set_position({sequence_.position().epoch, applied_});
+  }
+  is_attached_ = true;
+  return {};
+}
+
+// Whether [until] is applied, now or before.
+bool Replay::is_at_stop() const {
+  return options_.until && options_.until->epoch == sequence_.position().epoch && applied_ >= options_.until->seq;
+}
+
+Status Replay::run(const Frame& frame, const Record& record) {
+  uint64_t seq = frame.header.seq;
+  if (applier_ == nullptr) {
+    tell_(frame, record);
+  } else {
+    bool again = state_->is_pending(seq);
+    state_->begin(seq);
+    Status status = applier_->apply(frame, record, again);
+    if (!status && status.error().kind != Kind::kSystem && !again) state_->abandon();
+    if (!status && status.error().kind == Kind::kMismatch && !scan_->is_running()) return need_scan(status.error());
+    TFS_TRY(std::move(status));
+    state_->finish(seq);
+    TFS_TRY(take_outcome());
+  }
+  applied_ = seq;
+  is_done_ = is_done_ || std::holds_alternative<format::End>(record) || is_at_stop();
+  return {};
+}
+
+// What a scan that ends with this frame has shown.
+Status Replay::take_outcome() {
+  Scan::Outcome outcome = scan_->take_outcome();
+  if (outcome == Scan::Outcome::kNone) return {};
+  format::Position here = state_->position();
+  if (options_.only_checks) is_done_ = true;
+  if (outcome == Scan::Outcome::kDiffers) {
+    Error error = mismatch("the mirror is not equal to its source at " + to_text(here));
+    return options_.only_checks || state_->has_position() ? Status(error) : need_scan(error);
+  }
+  if (!state_->has_position()) state_->set_position(here);
+  sys::say("exact at " + to_text(here));
+  return {};
+}
+
+}  // namespace tfs::apply

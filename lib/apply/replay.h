@@ -1,0 +1,64 @@
+// A stream into a mirror: from bytes to whole frames, in sequence, joined to the position held, each applied exactly once.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "lib/apply/applier.h"
+#include "lib/format/deframer.h"
+#include "lib/format/sequence.h"
+
+namespace tfs::apply {
+
+struct ReplayOptions {
+  std::optional<format::Position> until;  // stop when this is applied
+  bool assumes_equal = false;             // the user vouches that DIR is equal to the store where the stream begins
+  bool dir_is_empty = false;
+  bool waits_for_scan = false;            // what does not fit is no error: a scan of the whole is waited for
+  bool only_checks = false;               // a scan compares, repairs nothing, and is the end
+};
+
+class Replay {
+ public:
+  // `applier` is null for a dry run, which tells each frame to `tell` instead, and leaves the state alone.
+  Replay(State* state, Applier* applier, Scan* scan, const ReplayOptions& options,
+         std::function<void(const format::Frame&, const format::Record&)> tell);
+
+  // Where to read to, and how much was read.
+  std::span<std::byte> space() { return deframer_.space(); }
+  // Takes what was read. Errors: kMismatch, kCorrupt (nothing of the bad frame was applied), kSystem (the frame is under way and
+  // is done again by the next resume(), or by the next run).
+  Status filled(size_t size);
+  // Goes on with a frame that failed with kSystem, and all behind it.
+  Status resume();
+  // At the end of input. kTruncated without END.
+  Status finish() const;
+
+  bool is_done() const { return is_done_; }  // END, or [until]
+  const format::Sequence& sequence() const { return sequence_; }
+
+ private:
+  Status drain();
+  Status take(const format::Frame& frame);
+  Status join(const format::Hello& hello);
+  Status attach(uint64_t first);
+  Status run(const format::Frame& frame, const format::Record& record);
+  bool is_at_stop() const;
+  Status need_scan(const Error& why);
+  Status take_outcome();
+
+  State* state_;
+  Applier* applier_;
+  Scan* scan_;
+  const ReplayOptions options_;
+  const std::function<void(const format::Frame&, const format::Record&)> tell_;
+  format::Deframer deframer_;
+  format::Sequence sequence_;
+  std::optional<format::Frame> stuck_;  // met a kSystem error
+  format::Hello hello_;                 // flags only: its views end with its frame
+  bool is_attached_ = false, is_done_ = false;
+  bool is_waiting_ = false;  // for a scan: frames are passed over
+  uint64_t applied_ = 0;  // as in the state, or what a dry run counts
+};
+
+}  // namespace tfs::apply

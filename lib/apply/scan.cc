@@ -1,0 +1,484 @@
+#include "lib/apply/scan.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "lib/apply/attributes.h"
+#include "lib/apply/removal.h"
+#include "lib/base/escape.h"
+#include "lib/format/block_hash.h"
+#include "lib/format/rel_path.h"
+#include "lib/sys/io.h"
+#include "lib/sys/message.h"
+
+namespace tfs::apply {
+namespace {
+
+constexpr uint64_t kSaidDifferences = 100;  // more are only counted
+
+std::string shown(const Object& object) {
+  return object.path.empty() ? "nameless object " + std::to_string(object.id) : escape(object.path);
+}
+
+bool stat_at(const Place& at, struct stat& st) { return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0; }
+
+uint8_t type_of(mode_t mode) { return static_cast<uint8_t>((mode & S_IFMT) >> 12); }
+
+std::string read_target(const Place& at) {
+  std::string text(format::kMaxTarget + 1, '\0');
+  ssize_t n = ::readlinkat(at.dir, at.name.c_str(), text.data(), text.size());
+  text.resize(n < 0 ? 0 : static_cast<size_t>(n));
+  return text;
+}
+
+// What writing content takes away and the content's description does not give back: the mtime, set-id bits, the capabilities.
+class KeepUnchanged {
+ public:
+  explicit KeepUnchanged(int fd) : fd_(fd), mtime_(fd) {
+    if (::fstat(fd, &before_) != 0) before_.st_mode = 0;
+    size_ = ::fgetxattr(fd, kName, value_, sizeof value_);
+  }
+  ~KeepUnchanged() {
+    if (size_ > 0) ::fsetxattr(fd_, kName, value_, static_cast<size_t>(size_), 0);
+    if (before_.st_mode & (S_ISUID | S_ISGID)) set_mode(fd_, before_.st_mode);
+  }
+  KeepUnchanged(const KeepUnchanged&) = delete;
+  KeepUnchanged& operator=(const KeepUnchanged&) = delete;
+
+ private:
+  static constexpr const char* kName = "security.capability";
+  int fd_;
+  KeepMtime mtime_;
+  struct stat before_ {};
+  char value_[64];
+  ssize_t size_ = -1;
+};
+
+bool is_device(mode_t mode) { return S_ISCHR(mode) || S_ISBLK(mode); }
+
+}  // namespace
+
+Scan::Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks)
+    : tree_(tree), state_(state), policy_(policy), wants_(wants), only_checks_(only_checks), buffer_(format::kHashBlock) {}
+
+Scan::Outcome Scan::take_outcome() { return std::exchange(outcome_, Outcome::kNone); }
+
+void Scan::differs(const Object& object, const std::string& what) {
+  differences_ += 1;
+  if (only_checks_ && differences_ <= kSaidDifferences) sys::say("differs: " + shown(object) + ": " + what);
+}
+
+void Scan::clear_ids() {
+  static_cast<void>(remove_tree({state_.directory_fd(), "ids"}, {{}, 0}).ok());
+  id_of_.clear();
+}
+
+Status Scan::begin(const format::ScanBegin& r) {
+  is_running_ = true;
+  has_ended_ = false;
+  is_whole_ = (r.flags & format::kScanWhole) != 0;
+  is_quick_ = (r.flags & format::kScanQuick) != 0;
+  seed_ = r.seed;
+  names_ = bytes_ = differences_ = 0;
+  listing_.clear();
+  wants_.clear();
+  tree_.forget_all();
+  clear_ids();
+  if (only_checks_) return {};
+  if (::mkdirat(state_.directory_fd(), "ids", 0700) != 0) return at_object("apply.scan.ids", errno, "make", {"ids", 0});
+  ids_ = TFS_TRY(sys::open_at("apply.scan.open_ids", state_.directory_fd(), "ids", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return {};
+}
+
+bool Scan::is_known(uint64_t id) const {
+  struct stat st;
+  return ids_.is_open() && stat_at(known_place(id), st);
+}
+
+void Scan::forget_known(uint64_t id) {
+  struct stat st;
+  if (!ids_.is_open() || !stat_at(known_place(id), st)) return;
+  id_of_.erase(st.st_ino);
+  ::unlinkat(ids_.get(), std::to_string(id).c_str(), 0);
+}
+
+Place Scan::known_place(uint64_t id) const { return {ids_.get(), std::to_string(id)}; }
+
+bool Scan::is_settled(const Object& object, uint32_t links) {
+  Result<Place> at = tree_.place(object);
+  struct stat st, known;
+  if (!at || !stat_at(*at, st)) return false;
+  if (S_ISDIR(st.st_mode)) return true;
+  if (stat_at(known_place(object.id), known)) return known.st_ino == st.st_ino;
+  return links_in_tree(st, object.id) <= 1 && links <= 1;
+}
+
+// The local links of an object, without the one that keeps it as nameless.
+uint64_t Scan::links_in_tree(const struct stat& st, uint64_t id) const {
+  struct stat held;
+  return st.st_nlink - (stat_at(tree_.held_place(id), held) && held.st_ino == st.st_ino ? 1 : 0);
+}
+
+Status Scan::note_links(const Place& at, uint64_t id, const Object& shown_as) {
+  struct stat st;
+  if (!ids_.is_open() || is_known(id) || !stat_at(at, st)) return {};
+  Place to = known_place(id);
+  if (::linkat(at.dir, at.name.c_str(), to.dir, to.name.c_str(), 0) != 0) return at_object("apply.scan.note", errno, "note", shown_as);
+  id_of_[st.st_ino] = id;
+  return {};
+}
+
+// --- LIST
+
+void Scan::name_came(std::string_view path) {
+  if (!listing_.empty() && format::parent_of(path) == listing_) listed_.emplace(format::name_of(path));
+}
+
+Status Scan::list(const format::List& r) {
+  if (!is_running_) return {};
+  if (r.flags & format::kListFirst) {
+    listing_ = r.path;
+    listed_.clear();
+  }
+  if (listing_ != r.path) return {};
+  ByteView entries = r.entries;
+  uint8_t type = 0;
+  std::string_view name;
+  Result<int> dir = tree_.directory(r.path);
+  while (format::next_entry(entries, type, name)) {
+    listed_.emplace(name);
+    Place at{dir ? *dir : -1, std::string(name)};
+    struct stat st;
+    bool stands_in = is_device(static_cast<mode_t>(type) << 12) && !policy_.makes_devices;
+    if (!dir || type == DT_UNKNOWN || stands_in || !stat_at(at, st) || type_of(st.st_mode) == type || only_checks_) continue;
+    differs({r.path, 0}, "wrong type of " + escape(name));
+    KeepMtime kept(at.dir);
+    TFS_TRY(remove_tree(at, {r.path, 0}));
+    tree_.forget_all();
+    dir = tree_.directory(r.path);
+  }
+  if (!(r.flags & format::kListLast)) return {};
+  std::string path = std::move(listing_);
+  listing_.clear();
+  return remove_extra(path, listed_);
+}
+
+Status Scan::remove_extra(std::string_view path, const std::unordered_set<std::string>& listed) {
+  Result<int> dir = tree_.directory(path);
+  if (!dir) return {};
+  KeepMtime kept(*dir);
+  sys::Fd fd(::openat(*dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* reading = fd.is_open() ? ::fdopendir(fd.get()) : nullptr;
+  if (reading == nullptr) return at_object("apply.scan.list", errno, "list", {path, 0});
+  static_cast<void>(fd.release());
+  std::vector<std::string> extra;
+  while (const dirent* e = ::readdir(reading)) {
+    std::string name = e->d_name;
+    if (name == "." || name == ".." || listed.count(name) != 0) continue;
+    if (path == "." && name == kInnerName) continue;
+    extra.push_back(std::move(name));
+  }
+  ::closedir(reading);
+  for (const std::string& name : extra) {
+    differs({path, 0}, "extra name " + escape(name));
+    if (!only_checks_) TFS_TRY(remove_tree({*dir, name}, {path, 0}));
+  }
+  if (!extra.empty() && !only_checks_) tree_.forget_all();
+  return {};
+}
+
+// --- ENTRY
+
+// An empty object of the right type where there is none, or a wrong one.
+Status Scan::make_bare(const format::Entry& r, const Object& target) {
+  if (r.path == ".") return {};
+  if (!r.path.empty()) TFS_TRY(tree_.make_parents(r.path));
+  Place at = TFS_TRY(tree_.place(target));
+  struct stat st;
+  mode_t type = r.mode & S_IFMT;
+  if (is_device(type) && !policy_.makes_devices) type = S_IFREG;
+  bool is_there = stat_at(at, st);
+  bool fits = is_there && (st.st_mode & S_IFMT) == type;
+  if (fits && type == S_IFLNK) fits = read_target(at) == r.target;
+  if (fits && is_device(type)) fits = st.st_rdev == makedev(r.major, r.minor);
+  if (fits) return {};
+  differs(target, is_there ? "wrong type or target" : "missing");
+  KeepMtime kept(at.dir);
+  TFS_TRY(remove_tree(at, target));
+  tree_.forget_file(target.id);
+  if (is_there && S_ISDIR(st.st_mode)) tree_.forget_directory(r.path);
+  int failed = 0;
+  if (type == S_IFDIR) failed = ::mkdirat(at.dir, at.name.c_str(), 0700);
+  else if (type == S_IFLNK) failed = ::symlinkat(std::string(r.target).c_str(), at.dir, at.name.c_str());
+  else failed = ::mknodat(at.dir, at.name.c_str(), type | 0600, makedev(r.major, r.minor));
+  if (failed != 0) return at_object("apply.scan.make", errno, "make", target);
+  return {};
+}
+
+// The object alone at its name: its other names belong to something else.
+Status Scan::make_fresh(const Object& target, const struct stat& st) {
+  Place at = TFS_TRY(tree_.place(target));
+  KeepMtime kept(at.dir);
+  std::string link_target = S_ISLNK(st.st_mode) ? read_target(at) : std::string();
+  if (::unlinkat(at.dir, at.name.c_str(), 0) != 0) return at_object("apply.scan.separate", errno, "separate", target);
+  tree_.forget_file(target.id);
+  int failed = S_ISLNK(st.st_mode) ? ::symlinkat(link_target.c_str(), at.dir, at.name.c_str())
+                                   : ::mknodat(at.dir, at.name.c_str(), (st.st_mode & S_IFMT) | 0600, st.st_rdev);
+  if (failed != 0) return at_object("apply.scan.make_fresh", errno, "make", target);
+  return {};
+}
+
+// Names of one source object share one local inode; no local inode serves two source objects.
+Status Scan::join_links(const Object& target, uint64_t id, uint32_t links, bool is_directory) {
+  if (is_directory || target.path.empty()) return {};
+  Place at = TFS_TRY(tree_.place(target));
+  struct stat st, known;
+  if (!stat_at(at, st)) return at_object("apply.scan.join", errno, "find", target);
+  if (stat_at(known_place(id), known)) {
+    if (known.st_ino == st.st_ino) return {};
+    differs(target, "wrong link group");
+    KeepMtime kept(at.dir);
+    TFS_TRY(remove_tree(at, target));
+    tree_.forget_file(id);
+    Place from = known_place(id);
+    if (::linkat(from.dir, from.name.c_str(), at.dir, at.name.c_str(), 0) != 0) {
+      return at_object("apply.scan.link", errno, "link", target);
+    }
+    return {};
+  }
+  auto taken = id_of_.find(st.st_ino);
+  if ((taken != id_of_.end() && taken->second != id) || (links <= 1 && links_in_tree(st, id) > 1)) {
+    differs(target, "wrong link group");
+    TFS_TRY(make_fresh(target, st));
+    at = TFS_TRY(tree_.place(target));
+    if (!stat_at(at, st)) return at_object("apply.scan.join_again", errno, "find", target);
+  }
+  return links <= 1 ? Status() : note_links(at, id, target);
+}
+
+Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
+  if (!policy_.sets_xattrs) return {};
+  std::string path = proc_path(fd);
+  auto is_wanted = [this](std::string_view name) {
+    bool is_privileged = name.starts_with("trusted.") || name.starts_with("security.");
+    return policy_.sets_privileged_xattrs || !is_privileged;
+  };
+  std::unordered_set<std::string> right;
+  ByteView xattrs = r.xattrs, value;
+  std::string_view name;
+  std::vector<std::byte> here(format::kMaxXattrValue);
+  while (format::next_xattr(xattrs, name, value)) {
+    std::string key(name);
+    right.insert(key);
+    if (!is_wanted(name)) continue;
+    ssize_t n = ::getxattr(path.c_str(), key.c_str(), here.data(), here.size());
+    if (n >= 0 && std::ranges::equal(ByteView(here).first(static_cast<size_t>(n)), value)) continue;
+    differs(target, "attribute " + escape(key));
+    if (only_checks_) continue;
+    if (::setxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0) != 0) {
+      return at_object("apply.scan.setxattr", errno, "set the attribute " + escape(key) + " of", target);
+    }
+  }
+  std::string names(size_t{64} << 10, '\0');
+  ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
+  for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
+    if (right.count(at) != 0 || !is_wanted(at)) continue;
+    differs(target, "extra attribute " + escape(at));
+    if (!only_checks_ && ::removexattr(path.c_str(), at) != 0) {
+      return at_object("apply.scan.removexattr", errno, "remove the attribute " + escape(at) + " of", target);
+    }
+  }
+  return {};
+}
+
+// All attributes, each only where it differs.
+Status Scan::dress(const format::Entry& r, const Object& target) {
+  sys::Fd fd = TFS_TRY(tree_.open_path(target));
+  struct stat st;
+  if (::fstat(fd.get(), &st) != 0) return at_object("apply.scan.stat", errno, "read", target);
+  uint32_t flags = 0;
+  bool has_flags = policy_.sets_flags && get_flags(fd.get(), flags) == 0;
+  uint32_t wanted_flags = (flags & ~kCarriedFlags) | (r.inode_flags & kCarriedFlags);
+  if (has_flags && flags != wanted_flags) differs(target, "inode flags");
+  if (has_flags && !only_checks_ && (flags & kForbiddingFlags)) set_flags(fd.get(), flags & ~kForbiddingFlags);
+
+  bool same_time = st.st_mtim.tv_sec == r.mtime.sec && static_cast<uint32_t>(st.st_mtim.tv_nsec) == r.mtime.nsec;
+  bool same_size = !S_ISREG(r.mode) || static_cast<uint64_t>(st.st_size) == r.size;
+  bool is_stand_in = is_device(r.mode) && !policy_.makes_devices;
+  if (policy_.sets_owner && (st.st_uid != r.uid || st.st_gid != r.gid)) {
+    differs(target, "owner");
+    if (only_checks_) {
+    } else if (int error = set_owner(fd.get(), r.uid, r.gid)) {
+      return at_object("apply.scan.chown", error, "set the owner of", target);
+    }
+  }
+  // Before the attributes: it would take security.capability away.
+  if (!same_size) {
+    differs(target, "size");
+    if (!only_checks_) {
+      int file = TFS_TRY(tree_.file(target));
+      if (::ftruncate(file, static_cast<off_t>(r.size)) != 0) return at_object("apply.scan.truncate", errno, "truncate", target);
+    }
+  }
+  if (!is_stand_in) TFS_TRY(set_xattrs(fd.get(), r, target));
+  // Only now: an owner or an ACL that was set has changed the mode.
+  if (!S_ISLNK(r.mode)) {
+    if ((st.st_mode & 07777) != (r.mode & 07777)) differs(target, "mode");
+    if (!only_checks_ && ::fstat(fd.get(), &st) == 0 && (st.st_mode & 07777) != (r.mode & 07777)) {
+      if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.scan.chmod", error, "set the mode of", target);
+    }
+  }
+  if (is_quick_ && S_ISREG(r.mode) && r.size > 0 && !(same_size && same_time)) {
+    wants_.want(target.id, std::string(r.path), 0, r.size);
+  }
+  if (!same_time) differs(target, "mtime");
+  if (!only_checks_) {
+    if (int error = set_mtime(fd.get(), r.mtime)) return at_object("apply.scan.utimens", error, "set the times of", target);
+    if (has_flags && (flags != wanted_flags || (flags & kForbiddingFlags))) {
+      if (int error = set_flags(fd.get(), wanted_flags)) return at_object("apply.scan.flags", error, "set the flags of", target);
+    }
+  }
+  return {};
+}
+
+Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
+  if (!is_running_) return {};
+  Object target{r.path, id};
+  names_ += 1;
+  if (only_checks_) return check_entry(r, target, id, links);
+  TFS_TRY(make_bare(r, target));
+  TFS_TRY(join_links(target, id, links, S_ISDIR(r.mode)));
+  return dress(r, target);
+}
+
+Status Scan::check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links) {
+  Result<Place> at = tree_.place(target);
+  struct stat st;
+  if (!at || !stat_at(*at, st)) {
+    differs(target, "missing");
+    return {};
+  }
+  mode_t type = is_device(r.mode) && !policy_.makes_devices ? mode_t{S_IFREG} : r.mode & S_IFMT;
+  if ((st.st_mode & S_IFMT) != type) {
+    differs(target, "wrong type");
+    return {};
+  }
+  if (S_ISLNK(type) && read_target(*at) != r.target) differs(target, "target");
+  if (is_device(type) && st.st_rdev != makedev(r.major, r.minor)) differs(target, "device number");
+  if (!S_ISDIR(type) && !r.path.empty()) {
+    auto known = id_of_.find(st.st_ino);
+    bool other = known != id_of_.end() && known->second != id;
+    if (other || (links > 0 && links_in_tree(st, id) != links)) differs(target, "link group");
+    if (links > 1) id_of_[st.st_ino] = id;
+  }
+  return dress(r, target);
+}
+
+// --- content
+
+Status Scan::hash(const format::Hash& r, uint64_t id, uint32_t links) {
+  if (!is_running_) return {};
+  Object target{r.path, id};
+  bytes_ += r.length;
+  if (r.length > buffer_.size()) return corrupt("HASH of more than a block");
+  Result<int> fd = only_checks_ || is_settled(target, links) ? tree_.file(target) : Result<int>(mismatch(""));
+  bool is_equal = false;
+  if (fd) {
+    size_t done = 0;
+    while (done < r.length) {
+      ssize_t n = ::pread(*fd, buffer_.data() + done, r.length - done, static_cast<off_t>(r.offset + done));
+      if (n < 0) return at_object("apply.scan.pread", errno, "read", target);
+      if (n == 0) break;
+      done += static_cast<size_t>(n);
+    }
+    is_equal = done == r.length && format::block_hash(seed_, ByteView(buffer_).first(done)) == format::BlockHash{r.low, r.high};
+  } else if (fd.error().kind == Kind::kSystem) {
+    return std::move(fd).error();
+  }
+  if (!is_equal) {
+    differs(target, "content at " + std::to_string(r.offset));
+    if (!only_checks_) wants_.want(id, std::string(r.path), r.offset, r.length);
+    return {};
+  }
+  if ((r.flags & format::kHashHole) && !only_checks_) return hole({r.offset, r.length, r.path}, id);
+  return {};
+}
+
+Status Scan::data(const format::Data& r, uint64_t id) {
+  if (!is_running_) return {};
+  Object target{r.path, id};
+  Result<int> fd = tree_.file(target);
+  if (!fd) return fd.error().kind == Kind::kSystem ? Status(fd.error()) : Status();
+  if (only_checks_) return {};
+  KeepUnchanged kept(*fd);
+  Status written = sys::pwrite_all("apply.scan.pwrite", *fd, r.data, r.offset);
+  if (!written) return at_object("apply.scan.write", written.error().sys_errno, "write", target);
+  return {};
+}
+
+Status Scan::hole(const format::Hole& r, uint64_t id) {
+  if (!is_running_ || only_checks_) return {};
+  Object target{r.path, id};
+  Result<int> fd = tree_.file(target);
+  if (!fd) return fd.error().kind == Kind::kSystem ? Status(fd.error()) : Status();
+  off_t data = ::lseek(*fd, static_cast<off_t>(r.offset), SEEK_DATA);
+  if (data < 0 || static_cast<uint64_t>(data) >= r.offset + r.length) return {};  // it is one
+  KeepUnchanged kept(*fd);
+  int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  if (::fallocate(*fd, punch, static_cast<off_t>(r.offset), static_cast<off_t>(r.length)) == 0) return {};
+  std::vector<std::byte> zeros(std::min<uint64_t>(r.length, format::kHashBlock));
+  for (uint64_t at = r.offset; at < r.offset + r.length; at += zeros.size()) {
+    size_t n = static_cast<size_t>(std::min<uint64_t>(zeros.size(), r.offset + r.length - at));
+    Status written = sys::pwrite_all("apply.scan.zero", *fd, ByteView(zeros).first(n), at);
+    if (!written) return at_object("apply.scan.clear", written.error().sys_errno, "write", target);
+  }
+  return {};
+}
+
+Status Scan::given(const format::Given& r, uint64_t id) {
+  if (!is_running_) return {};
+  wants_.given(id, r.offset, r.length);
+  settle_wants();
+  return {};
+}
+
+// --- the end
+
+Status Scan::end(const format::ScanEnd&) {
+  if (!is_running_) return {};
+  has_ended_ = true;
+  settle_wants();
+  return {};
+}
+
+void Scan::settle_wants() {
+  if (!is_running_ || !has_ended_) return;
+  if (only_checks_) return finish(differences_ == 0);
+  bool may_come = wants_.can_ask() && !wants_.has_overflowed();
+  if (wants_.is_empty() && !wants_.has_overflowed()) return finish(true);
+  if (!may_come) finish(false);
+}
+
+void Scan::finish(bool exact) {
+  is_running_ = false;
+  clear_ids();
+  ids_.reset();
+  tree_.forget_all();
+  std::string counts = std::to_string(names_) + " names and " + std::to_string(bytes_) + " bytes compared, " +
+                       std::to_string(differences_) + " differences";
+  if (only_checks_) sys::say("check: " + counts);
+  else if (exact) sys::say("scan: " + counts + (differences_ == 0 ? "" : ", repaired"));
+  else sys::say("scan: " + counts + ", not all repaired: content is missing that nobody was asked for (--wants)");
+  if (exact) outcome_ = is_whole_ || state_.has_position() ? Outcome::kExact : Outcome::kNone;
+  else outcome_ = Outcome::kDiffers;
+}
+
+}  // namespace tfs::apply

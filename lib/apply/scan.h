@@ -1,0 +1,87 @@
+// The mirror's side of a scan: what the source says of itself is compared, and repaired where it differs (or only counted: --check).
+//
+// The rules are those of the model that tfs_stream(5) SCAN describes. While a scan runs the stream is the truth: ordinary frames clear
+// whatever is in their way (forced.cc). What concerns an object that has not been described yet, and is not there as it should
+// be, is left: its description comes. Names of one source file share one local inode: objects with several links are kept under
+// their source id in the state directory ("ids") while the scan runs, so that this needs no memory and no path.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "lib/apply/policy.h"
+#include "lib/apply/tree.h"
+#include "lib/apply/wants.h"
+#include "lib/format/decode.h"
+
+namespace tfs::apply {
+
+class Scan {
+ public:
+  Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks);
+
+  // Whether ordinary frames are to be forced.
+  bool is_forcing() const { return is_running_ && !only_checks_; }
+  bool is_running() const { return is_running_; }
+  // A scan has ended: with the mirror exact or not.
+  enum class Outcome { kNone, kExact, kDiffers };
+  Outcome take_outcome();
+
+  Status begin(const format::ScanBegin& r);
+  Status list(const format::List& r);
+  Status entry(const format::Entry& r, uint64_t id, uint32_t links);
+  Status hash(const format::Hash& r, uint64_t id, uint32_t links);
+  Status data(const format::Data& r, uint64_t id);
+  Status hole(const format::Hole& r, uint64_t id);
+  Status given(const format::Given& r, uint64_t id);
+  Status end(const format::ScanEnd& r);
+
+  // --- for forced frames
+
+  // Whether the object of an ordinary frame is here as the scan has left it; else its description is still to come.
+  bool is_settled(const Object& object, uint32_t links);
+  bool is_known(uint64_t id) const;
+  void forget_known(uint64_t id);  // the object has gone, its number may be used again
+  Place known_place(uint64_t id) const;
+  // Keeps an object that has got a second link under its id.
+  Status note_links(const Place& at, uint64_t id, const Object& shown_as);
+  Wants& wants() { return wants_; }
+  // A name has come into a directory that is being listed in several frames.
+  void name_came(std::string_view path);
+  void settle_wants();
+
+ private:
+  uint64_t links_in_tree(const struct stat& st, uint64_t id) const;
+  void differs(const Object& object, const std::string& what);
+  Status make_bare(const format::Entry& r, const Object& target);
+  Status join_links(const Object& target, uint64_t id, uint32_t links, bool is_directory);
+  Status make_fresh(const Object& target, const struct stat& st);
+  Status dress(const format::Entry& r, const Object& target);
+  Status set_xattrs(int fd, const format::Entry& r, const Object& target);
+  Status remove_extra(std::string_view path, const std::unordered_set<std::string>& listed);
+  Status check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links);
+  void finish(bool exact);
+  void clear_ids();
+
+  Tree& tree_;
+  State& state_;
+  const Policy policy_;
+  Wants& wants_;
+  const bool only_checks_;
+  sys::Fd ids_;
+  bool is_running_ = false, has_ended_ = false, is_whole_ = false;
+  Outcome outcome_ = Outcome::kNone;
+  uint64_t seed_ = 0;
+  uint64_t names_ = 0, bytes_ = 0, differences_ = 0;
+  bool is_quick_ = false;
+  std::unordered_map<uint64_t, uint64_t> id_of_;  // local inode to source id, of objects with several links
+  std::string listing_;                           // path of a listing in several frames
+  std::unordered_set<std::string> listed_;
+  std::vector<std::byte> buffer_;
+};
+
+}  // namespace tfs::apply

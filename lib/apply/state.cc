@@ -1,0 +1,134 @@
+#include "lib/apply/state.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+
+#include "lib/base/escape.h"
+#include "lib/sys/io.h"
+
+namespace tfs::apply {
+namespace {
+
+constexpr size_t kFileSize = 4096;
+constexpr char kMagic[8] = {'T', 'F', 'S', 'S', 'T', 'A', 'T', 'E'};
+constexpr uint32_t kVersion = 1;
+static_assert(sizeof(StateBlock) <= kFileSize);
+
+// "NAME" of the directory DIR is ".NAME.tfs" beside it.
+Result<std::string> place_of(const std::string& dir, int dir_fd) {
+  char resolved[PATH_MAX];
+  if (::realpath(dir.c_str(), resolved) == nullptr) return system_error("apply.state.find", errno, "unable to find " + escape(dir));
+  std::string path(resolved);
+  struct stat own, above;
+  if (::fstat(dir_fd, &own) != 0) return system_error("apply.state.stat", errno, "unable to read " + escape(dir));
+  if (::stat((path + "/..").c_str(), &above) != 0) return system_error("apply.state.above", errno, "unable to read above " + escape(dir));
+  if (path == "/" || own.st_dev != above.st_dev) return path + "/" + kInnerName;
+  size_t slash = path.rfind('/');
+  return path.substr(0, slash + 1) + "." + path.substr(slash + 1) + ".tfs";
+}
+
+}  // namespace
+
+void State::Unmap::operator()(StateBlock* block) const { ::munmap(block, kFileSize); }
+
+Result<State> State::open_directory(const std::string& dir, int dir_fd, bool makes) {
+  State state;
+  state.path_ = TFS_TRY(place_of(dir, dir_fd));
+  if (makes && ::mkdir(state.path_.c_str(), 0700) != 0 && errno != EEXIST) {
+    return system_error("apply.state.mkdir", errno, "unable to make the state directory " + escape(state.path_));
+  }
+  state.directory_ = TFS_TRY(sys::open_at("apply.state.open", AT_FDCWD, state.path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return state;
+}
+
+Status State::map(bool makes) {
+  int flags = makes ? O_RDWR | O_CREAT | O_NOFOLLOW : O_RDONLY | O_NOFOLLOW;
+  sys::Fd fd = TFS_TRY(sys::open_at("apply.state.file", directory_.get(), "state", flags, 0600));
+  struct stat st;
+  if (::fstat(fd.get(), &st) != 0) return system_error("apply.state.size", errno, "unable to read " + escape(path_));
+  bool is_new = st.st_size == 0;
+  if (is_new && !makes) return system_error("apply.state.none", ENOENT, "no state in " + escape(path_));
+  if (is_new) {
+    if (int error = ::posix_fallocate(fd.get(), 0, kFileSize)) {
+      return system_error("apply.state.allocate", error, "unable to make room in " + escape(path_));
+    }
+  } else if (static_cast<size_t>(st.st_size) < kFileSize) {
+    return mismatch("the state file in " + escape(path_) + " is cut short: the mirror needs a scan");
+  }
+  void* at = ::mmap(nullptr, kFileSize, makes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (at == MAP_FAILED) return system_error("apply.state.map", errno, "unable to map the state of " + escape(path_));
+  block_.reset(static_cast<StateBlock*>(at));
+  // Zeros, too, where the program was killed before it had come to this.
+  constexpr char kNone[sizeof kMagic]{};
+  if (std::memcmp(block_->magic, kNone, sizeof kNone) == 0) {
+    if (!makes) return system_error("apply.state.unmade", ENOENT, "no state in " + escape(path_));
+    block_->version = kVersion;
+    std::memcpy(block_->magic, kMagic, sizeof kMagic);
+  }
+  if (std::memcmp(block_->magic, kMagic, sizeof kMagic) != 0) {
+    return mismatch("the state file in " + escape(path_) + " is none of tfs_mirror");
+  }
+  if (block_->version != kVersion) {
+    return mismatch("the state in " + escape(path_) + " is of version " + std::to_string(block_->version) +
+                    ", this program knows version " + std::to_string(kVersion));
+  }
+  return {};
+}
+
+Result<State> State::open(const std::string& dir, int dir_fd) {
+  State state = TFS_TRY(open_directory(dir, dir_fd, true));
+  state.lock_ = std::make_unique<sys::LockFile>(
+      TFS_TRY(sys::LockFile::take("apply.state.lock", state.directory_.get(), "lock", "the mirror " + dir)));
+  TFS_TRY(state.map(true));
+  if (::mkdirat(state.directory_.get(), "held", 0700) != 0 && errno != EEXIST) {
+    return system_error("apply.state.held", errno, "unable to write " + escape(state.path_));
+  }
+  state.held_ = TFS_TRY(sys::open_at("apply.state.open_held", state.directory_.get(), "held", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return state;
+}
+
+Result<State> State::inspect(const std::string& dir, int dir_fd) {
+  State state = TFS_TRY(open_directory(dir, dir_fd, false));
+  TFS_TRY(state.map(false));
+  return state;
+}
+
+format::Position State::position() const {
+  format::Position position;
+  std::memcpy(position.epoch.bytes.data(), block_->epoch, sizeof block_->epoch);
+  position.seq = block_->applied;
+  return position;
+}
+
+void State::set_position(const format::Position& position) {
+  set_unproved(position);
+  block_->is_valid = 1;
+}
+
+void State::set_unproved(const format::Position& position) {
+  block_->is_valid = 0;
+  std::memcpy(block_->epoch, position.epoch.bytes.data(), sizeof block_->epoch);
+  block_->pending = position.seq;
+  block_->applied = position.seq;
+}
+
+void State::begin(uint64_t seq) {
+  // Done again after a kill, the note of the first attempt is what counts.
+  if (block_->pending == seq) return;
+  block_->moved_ino = 0;
+  block_->pending.store(seq, std::memory_order_release);
+}
+
+void State::note_lifted(uint64_t ino, uint32_t flags) {
+  block_->lifted_flags = flags;
+  block_->lifted_ino.store(ino, std::memory_order_release);
+}
+
+}  // namespace tfs::apply

@@ -1,0 +1,92 @@
+// The mirror's directory, and the only way into it: every path is walked beneath one descriptor, through no symbolic link and
+// over no mount point, so that a hostile stream can touch nothing else. Directories and files that are in use stay open.
+//
+// Errors: ENOENT, ENOTDIR, ELOOP and the like mean that the mirror is not what the stream says: kMismatch, naming the path.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "lib/apply/state.h"
+#include "lib/format/records.h"
+#include "lib/sys/fd.h"
+
+namespace tfs::apply {
+
+// The object that a frame is about: at a path, or (where that is empty) nameless under its id.
+struct Object {
+  std::string_view path;
+  uint64_t id = 0;
+};
+
+// Where a name stands: a directory's descriptor, good until the next call into the Tree, and the name in it.
+struct Place {
+  int dir = -1;
+  std::string name;
+};
+
+class Tree {
+ public:
+  Tree(sys::Fd root, State& state) : root_(std::move(root)), state_(state) {}
+  ~Tree();
+  Tree(const Tree&) = delete;
+  Tree& operator=(const Tree&) = delete;
+
+  int root() const { return root_.get(); }
+
+  // Where the name `path` (not ".") stands or would stand.
+  Result<Place> place(std::string_view path);
+  // The same for a nameless object.
+  Place held_place(uint64_t id) const;
+  Result<Place> place(const Object& object);
+
+  // A descriptor of a directory: "." is the root. Good until the next call.
+  Result<int> directory(std::string_view path);
+
+  // O_PATH descriptor of the object itself, whatever it is.
+  Result<sys::Fd> open_path(const Object& object);
+
+  // A descriptor of a regular file that can be read and written; stays open. kMismatch for what is no regular file.
+  Result<int> file(const Object& object);
+
+  // Makes the directories on the way to `path` where they are missing or something else is in their place (a scan's repair).
+  Status make_parents(std::string_view path);
+  void forget_all();
+
+  // What a frame did to names: what is kept open follows.
+  void forget_file(uint64_t id);
+  void forget_directory(std::string_view path);  // and all below: it was moved or removed
+
+ private:
+  Result<sys::Fd> open_beneath(std::string_view path, uint64_t flags);
+
+  struct File {
+    uint64_t id;
+    sys::Fd fd;
+  };
+  struct Directory {
+    std::string path;
+    sys::Fd fd;
+  };
+  sys::Fd root_;
+  State& state_;
+  std::list<File> files_;  // most recently used first
+  std::unordered_map<uint64_t, std::list<File>::iterator> file_index_;
+  std::list<Directory> directories_;
+  std::unordered_map<std::string_view, std::list<Directory>::iterator> directory_index_;
+};
+
+// The Error for `sys_errno` met at `object`: kMismatch where the mirror is not what it should be, else kSystem.
+Error at_object(const char* op, int sys_errno, const std::string& what, const Object& object);
+
+// Opens the object that has a name in a directory: through no symbolic link, and not what is mounted there. An errno as openat(2).
+int open_in(int dir, const char* name, int flags);
+
+// "/proc/self/fd/N" for calls that take no O_PATH descriptor.
+std::string proc_path(int fd);
+
+}  // namespace tfs::apply

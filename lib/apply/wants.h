@@ -1,0 +1,62 @@
+// What a mirror asks its source for: stretches of files that a scan showed to differ. Written as lines for tfs_scan --wants, by a thread of
+// their own, so that a source that does not read them never keeps the stream waiting.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "lib/sys/fd.h"
+
+namespace tfs::apply {
+
+class Wants {
+ public:
+  // Beyond so many files no more are noted, and another scan is needed: memory is bounded.
+  static constexpr size_t kMaxFiles = 16384;
+
+  explicit Wants(sys::Fd out);  // not open: nothing can be asked for
+  ~Wants();
+  Wants(const Wants&) = delete;
+  Wants& operator=(const Wants&) = delete;
+
+  bool can_ask() const { return out_.is_open(); }
+  bool is_empty() const { return files_.empty(); }
+  size_t open_files() const { return files_.size(); }
+  bool has_overflowed() const { return has_overflowed_; }
+
+  void want(uint64_t id, const std::string& path, uint64_t offset, uint64_t length);
+  // That stretch has come.
+  void given(uint64_t id, uint64_t offset, uint64_t length);
+  void drop(uint64_t id);
+  void clear();
+
+  // Names have changed: what is open is asked for again under the new one.
+  void renamed(const std::string& from, const std::string& to);
+  void exchanged(const std::string& a, const std::string& b);
+  void unnamed(uint64_t id);  // reachable by id alone
+
+ private:
+  struct File {
+    std::string path;
+    std::map<uint64_t, uint64_t> stretches;  // offset to end
+  };
+  void ask(uint64_t id, const File& file);
+  void put(std::string line);
+  void run();
+
+  sys::Fd out_;
+  std::map<uint64_t, File> files_;
+  bool has_overflowed_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::string> lines_;
+  bool is_ending_ = false;
+  std::thread writer_;
+};
+
+}  // namespace tfs::apply
