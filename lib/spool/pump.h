@@ -1,0 +1,37 @@
+// Gives out a spool through one descriptor, to its end or as it grows, and keeps the reader's place. The same for tfs_buffer --read
+// and for the writer's own standard output, which is a thread of it.
+#pragma once
+
+#include <atomic>
+
+#include "lib/spool/outlet.h"
+#include "lib/spool/registry.h"
+#include "lib/spool/watch.h"
+
+namespace tfs::spool {
+
+class Pump {
+ public:
+  // `place_keeper` (nothing: nobody) is told each place. Both must outlive it.
+  Pump(Reader& reader, const Dir& dir, int output, Registration* place_keeper);
+
+  // To the end of what is there.
+  Status run();
+  // And on as it grows. Ends where the last frame is END and no writer runs; or, once `is_over` (if any) is set and then the spool
+  // touched, with what is there.
+  Status follow(const std::atomic<bool>* is_over = nullptr);
+
+  // How the reader goes: stored with its place.
+  Status mark(Mark mark);
+
+ private:
+  Status send_all();
+
+  Reader& reader_;
+  Watch watch_;
+  Outlet outlet_;
+  Registration* place_keeper_;
+  Place place_;
+};
+
+}  // namespace tfs::spool

@@ -1,0 +1,124 @@
+#include "lib/spool/registry.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "lib/base/escape.h"
+#include "lib/sys/io.h"
+
+namespace tfs::spool {
+namespace {
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+Result<std::vector<std::string>> reader_names(const Dir& dir) {
+  sys::Fd own = TFS_TRY(sys::open_at("spool.registry.opens", dir.readers_fd(), ".", O_RDONLY | O_DIRECTORY));
+  std::unique_ptr<DIR, CloseDir> stream(::fdopendir(own.get()));
+  if (!stream) return system_error("spool.registry.lists", errno, "unable to list " + dir.shown(kReadersDir));
+  own.release();
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    if (is_reader_name(entry->d_name)) names.emplace_back(entry->d_name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// A reader's file that is empty is one that is being made: it is as good as one that holds everything.
+std::optional<ReaderState> look_at(int at, const std::string& file, const std::string& name) {
+  ReaderState reader{name, {}, false};
+  Result<sys::Fd> fd = sys::open_at("spool.registry.look", at, file.c_str(), O_RDONLY | O_NOFOLLOW);
+  if (!fd) return {};
+  char line[kPlaceLine + 1];
+  ssize_t n = ::pread(fd->get(), line, sizeof line, 0);
+  std::optional<PlaceMark> place;
+  if (n > 0) place = parse_place({line, static_cast<size_t>(n)});
+  if (place) reader.place = *place;
+  reader.is_reading = ::flock(fd->get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  return reader;
+}
+
+}  // namespace
+
+Result<TrimLock> TrimLock::take(const Dir& dir) {
+  TrimLock lock;
+  lock.fd_ = TFS_TRY(sys::open_at("spool.trim.open", dir.readers_fd(), ".", O_RDONLY | O_DIRECTORY));
+  while (::flock(lock.fd_.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return system_error("spool.trim.lock", errno, "unable to lock " + dir.shown(kReadersDir));
+  }
+  return lock;
+}
+
+Result<Registration> Registration::open_at(const Dir& dir, int at, const std::string& name, const std::string& shown) {
+  Registration r;
+  r.shown_ = shown;
+  Result<sys::Fd> fd = sys::open_at("spool.registry.open", at, name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW, dir.file_mode());
+  if (!fd) return system_error("spool.registry.open", fd.error().sys_errno, "unable to open " + shown);
+  r.fd_ = std::move(*fd);
+  // Somebody who lists the readers may hold it for a moment.
+  for (int tries = 100; ::flock(r.fd_.get(), LOCK_EX | LOCK_NB) != 0; tries--) {
+    if (errno != EWOULDBLOCK) return system_error("spool.registry.lock", errno, "unable to lock " + shown);
+    if (tries == 0) return Error{Kind::kSystem, 0, "spool.registry.held", shown + " is in use by another process"};
+    ::usleep(1000);
+  }
+  char line[kPlaceLine + 1];
+  ssize_t n = ::pread(r.fd_.get(), line, sizeof line, 0);
+  if (n > 0) r.before_ = parse_place({line, static_cast<size_t>(n)});
+  return r;
+}
+
+Result<Registration> Registration::open(const Dir& dir, const std::string& name) {
+  if (!is_reader_name(name)) return usage_error("no name for a reader (A-Z a-z 0-9 . _ -, at most 64): " + escape(name));
+  return open_at(dir, dir.readers_fd(), name, "the reader " + name + " of " + escape(dir.path()));
+}
+
+Result<Registration> Registration::open_output(const Dir& dir) {
+  return open_at(dir, dir.fd(), kOutputFile, dir.shown(kOutputFile));
+}
+
+Status Registration::store(const Place& place, Mark mark) {
+  Status status = sys::pwrite_all("spool.registry.store", fd_.get(), as_bytes(to_text({place, mark})), 0);
+  if (status) return status;
+  return system_error("spool.registry.store", status.error().sys_errno, "unable to write the place of " + shown_);
+}
+
+Result<std::vector<ReaderState>> list_readers(const Dir& dir) {
+  std::vector<ReaderState> readers;
+  std::optional<ReaderState> output = look_at(dir.fd(), kOutputFile, "");
+  if (output && output->place.mark != Mark::kGone) readers.push_back(*output);
+  for (const std::string& name : TFS_TRY(reader_names(dir))) {
+    std::optional<ReaderState> reader = look_at(dir.readers_fd(), name, name);
+    if (reader) readers.push_back(*reader);
+  }
+  return readers;
+}
+
+Status drop_reader(const Dir& dir, const std::string& name) {
+  if (is_reader_name(name) && ::unlinkat(dir.readers_fd(), name.c_str(), 0) == 0) return {};
+  if (!is_reader_name(name) || errno == ENOENT) return usage_error("no reader " + escape(name) + " in " + escape(dir.path()));
+  return system_error("spool.registry.drop", errno, "unable to drop the reader " + name);
+}
+
+Status drop_output(const Dir& dir) { return dir.remove("spool.output.drop", kOutputFile); }
+
+std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, std::string& who) {
+  std::optional<uint64_t> needed;
+  for (const ReaderState& reader : readers) {
+    uint64_t index = reader.place.place.index;
+    index -= std::min<uint64_t>(index, 1);
+    if (needed && *needed <= index) continue;
+    needed = index;
+    who = reader.name.empty() ? "standard output" : reader.name;
+  }
+  return needed;
+}
+
+}  // namespace tfs::spool
