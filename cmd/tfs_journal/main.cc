@@ -45,24 +45,27 @@ class Way {
   Way(const JournalOptions& options, const journal::Places& places, journal::Recorder& recorder, journal::Output& output)
       : options_(options), places_(places), recorder_(recorder), output_(output) {}
 
-  // A path where nobody reads yet is no error: the mount serves, and the stream begins when someone comes.
-  Status open(bool store_is_empty) {
-    if (options_.output.empty()) {
-      recorder_.attach(TFS_TRY(journal::standard_output(places_)), store_is_empty);
-      return {};
-    }
-    Result<sys::Fd> fd = journal::open_output(options_.output, places_);
+  // What cannot be written to is said before anything is mounted. A path where nobody reads yet is no error: the mount serves, and
+  // the stream begins when someone comes.
+  Status open() {
+    Result<sys::Fd> fd = options_.output.empty() ? journal::standard_output(places_) : journal::open_output(options_.output, places_);
     if (fd) {
-      recorder_.attach(std::move(*fd), store_is_empty);
-    } else if (fd.error().sys_errno != ENXIO && fd.error().sys_errno != ECONNREFUSED) {
+      opened_ = std::move(*fd);
+    } else if (options_.output.empty() || (fd.error().sys_errno != ENXIO && fd.error().sys_errno != ECONNREFUSED)) {
       return std::move(fd).error();
     }
     return {};
   }
 
+  // Behind the mount, so that one that fails leaves nothing in the output; before anything can change.
+  void begin(bool store_is_empty) {
+    if (opened_.is_open()) recorder_.attach(std::move(opened_), store_is_empty);
+  }
+
   void reopen() {
     if (options_.output.empty()) return;
-    if (Status status = open(false); !status) sys::say(status.error());
+    if (Status status = open(); !status) sys::say(status.error());
+    begin(false);
   }
 
   void tick() {
@@ -74,6 +77,7 @@ class Way {
   const journal::Places& places_;
   journal::Recorder& recorder_;
   journal::Output& output_;
+  sys::Fd opened_;
 };
 
 // Until a signal, or until the mount has gone; a heartbeat for each silent while.
@@ -120,11 +124,13 @@ Status run(int argc, char** argv) {
   journal::Control control(scanner, recorder, output, table);
   journal::Session session(filesystem, output, control);
   Way way(options, places, recorder, output);
-  TFS_TRY(way.open(store->is_empty()));
+  TFS_TRY(way.open());
+  bool store_is_empty = store->is_empty();
 
   options.mount.mountpoint = places.mountpoint;
   options.mount.store = places.store;
   TFS_TRY(session.mount(options.mount));
+  way.begin(store_is_empty);
   session.start([] { ::kill(::getpid(), kMountGone); });
   options.ready.announce();
 
