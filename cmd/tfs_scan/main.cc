@@ -1,14 +1,18 @@
 // tfs_scan: asks the tfs_journal behind a mount to describe its store in the stream, or to put wanted content there.
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
+#include <deque>
 #include <memory>
+#include <span>
 #include <thread>
+#include <utility>
 
 #include "lib/base/escape.h"
 #include "lib/cli/main_guard.h"
@@ -61,11 +65,13 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
   return {};
 }
 
+constexpr char kBusy[] = "scan.mount.busy";
+
 Error refused(const std::string& mount, int error) {
   switch (error) {
     case ENOTTY: return usage_error(escape(mount) + " is not the top of a mount of tfs_journal");
     case EPERM: return Error{Kind::kSystem, 0, "scan.mount.ask", "only root and the user of tfs_journal may ask " + escape(mount)};
-    case EBUSY: return Error{Kind::kSystem, 0, "scan.mount.ask", "a scan of " + escape(mount) + " is running already"};
+    case EBUSY: return Error{Kind::kSystem, 0, kBusy, "a scan of " + escape(mount) + " is running already"};
     default: return system_error("scan.mount.ask", error, "unable to ask " + escape(mount));
   }
 }
@@ -106,7 +112,8 @@ Status follow(int fd, const ScanOptions& options, uint64_t scan) {
   return {};
 }
 
-Status scan(int fd, const ScanOptions& options, const std::string& path) {
+// The name of the scan.
+Result<uint64_t> start_scan(int fd, const ScanOptions& options, const std::string& path) {
   if (!format::is_rel_path(path)) return usage_error(escape(path) + " is no path relative to the mount");
   auto request = std::make_unique<control::ScanRequest>();
   if (path.size() >= sizeof request->path) return usage_error("the path is too long: " + escape(path));
@@ -114,13 +121,52 @@ Status scan(int fd, const ScanOptions& options, const std::string& path) {
   request->mode = options.mode;
   request->bytes_per_second = options.rate;
   if (::ioctl(fd, control::kStartScan, request.get()) != 0) return refused(options.mount, errno);
-  return options.waits ? follow(fd, options, request->scan) : Status();
+  return request->scan;
 }
 
-// "ID OFFSET LENGTH PATH", the path escaped; and "scan PATH": a mirror that had too many wants asks to be told again.
-Status serve_wants(int fd, const ScanOptions& options) {
-  std::string line;
-  while (std::getline(std::cin, line)) {
+Status scan(int fd, const ScanOptions& options, const std::string& path) {
+  Result<uint64_t> scan = start_scan(fd, options, path);
+  for (bool is_said = false; !scan && scan.error().op == kBusy && options.waits; scan = start_scan(fd, options, path)) {
+    if (!std::exchange(is_said, true)) sys::say(scan.error().message() + ": waiting for its end");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  if (!scan) return std::move(scan).error();
+  return options.waits ? follow(fd, options, *scan) : Status();
+}
+
+// Lines of a mirror: "ID OFFSET LENGTH PATH" wants a stretch of a file, "scan PATH" a description; paths are escaped.
+class Answers {
+ public:
+  Answers(int mount, const ScanOptions& options) : mount_(mount), options_(options) {}
+
+  // To the end of the input. A scan waits while another one runs; wants do not wait for it.
+  Status serve(int input) {
+    std::string left;
+    while (true) {
+      TFS_TRY(start_scans());
+      pollfd ready{input, POLLIN, 0};
+      if (::poll(&ready, 1, scans_.empty() ? -1 : kScanPauseMs) == 0) continue;
+      char buffer[65536];
+      size_t n = TFS_TRY(sys::read_some("scan.wants.read", input, std::as_writable_bytes(std::span(buffer))));
+      if (n == 0) return {};
+      left.append(buffer, n);
+      size_t begin = 0;
+      for (size_t end; (end = left.find('\n', begin)) != left.npos; begin = end + 1) TFS_TRY(take(left.substr(begin, end - begin)));
+      left.erase(0, begin);
+      if (left.size() > kLongestLine) return usage_error("not a want: a line without an end");
+    }
+  }
+
+ private:
+  static constexpr int kScanPauseMs = 50;
+  static constexpr size_t kLongestLine = size_t{1} << 20;
+
+  Status take(const std::string& line) {
+    if (line.starts_with("scan ")) {
+      std::string path = TFS_TRY(unescape(std::string_view(line).substr(5)));
+      if (std::ranges::find(scans_, path) == scans_.end()) scans_.push_back(path);
+      return {};
+    }
     auto want = std::make_unique<control::WantRequest>();
     unsigned long long id = 0, offset = 0, length = 0;
     int at = 0;
@@ -133,10 +179,24 @@ Status serve_wants(int fd, const ScanOptions& options) {
     want->offset = offset;
     want->length = length;
     if (path.size() < sizeof want->path) std::memcpy(want->path, path.c_str(), path.size() + 1);
-    if (::ioctl(fd, control::kWant, want.get()) != 0 && errno != ENOENT && errno != ESTALE) return refused(options.mount, errno);
+    if (::ioctl(mount_, control::kWant, want.get()) != 0 && errno != ENOENT && errno != ESTALE) return refused(options_.mount, errno);
+    return {};
   }
-  return {};
-}
+
+  Status start_scans() {
+    while (!scans_.empty()) {
+      Result<uint64_t> scan = start_scan(mount_, options_, scans_.front());
+      if (!scan && scan.error().op == kBusy) return {};
+      TFS_TRY(std::move(scan));
+      scans_.pop_front();
+    }
+    return {};
+  }
+
+  const int mount_;
+  const ScanOptions& options_;
+  std::deque<std::string> scans_;  // that wait for their turn
+};
 
 Status run(int argc, char** argv) {
   ScanOptions options;
@@ -146,7 +206,7 @@ Status run(int argc, char** argv) {
   control::Status status = TFS_TRY(ask_status(mount.get(), options.mount));
   if (status.version != control::kVersion) return mismatch("the tfs_journal of " + escape(options.mount) + " is of another version");
   if (options.asks_status) return print_status(status, options.is_json);
-  if (options.serves_wants) return serve_wants(mount.get(), options);
+  if (options.serves_wants) return Answers(mount.get(), options).serve(STDIN_FILENO);
   if (status.is_lost) return Error{Kind::kSystem, 0, "scan.main.lost", "nobody reads the stream of " + escape(options.mount)};
   if (options.paths.empty()) return scan(mount.get(), options, ".");
   for (const std::string& path : options.paths) TFS_TRY(scan(mount.get(), options, path));

@@ -112,6 +112,7 @@ Status Applier::unlink(const format::Unlink& r) {
     Place at = TFS_TRY(tree_.place(target));
     if (again_ && ino_at(at) == 0) return {};
     if (r.flags & format::kUnlinkKeep) TFS_TRY(keep(at, id_, target));
+    scan_->name_goes(at);
     if (::unlinkat(at.dir, at.name.c_str(), 0) != 0) return at_object("apply.unlink.unlink", errno, "remove", target);
     return {};
   }));
@@ -146,6 +147,7 @@ Status Applier::rename_once(const format::Rename& r, const Place& from, const Pl
   if (finds != (is_exchange || (r.flags & format::kRenameReplace))) {
     return at_object("apply.rename.target", finds ? EEXIST : ENOENT, "rename to", object(r.new_path));
   }
+  if (finds && !is_exchange) scan_->name_goes(to);
   state_.note_moved(here);
   if (r.flags & format::kRenameKeep) TFS_TRY(keep(to, r.replaced, object(r.new_path)));
   unsigned flags = (is_exchange ? RENAME_EXCHANGE : 0) | (r.flags & format::kRenameWhiteout ? RENAME_WHITEOUT : 0);
@@ -194,6 +196,7 @@ Status Applier::forget(const format::Forget&) {
   // It may have been made immutable when it had no name any more.
   Object target{{}, id_};
   return lifting(target, [&]() -> Status {
+    scan_->name_goes(held);
     if (::unlinkat(held.dir, held.name.c_str(), 0) != 0) return at_object("apply.forget.unlink", errno, "let go", target);
     return {};
   });

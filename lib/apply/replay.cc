@@ -1,5 +1,6 @@
 #include "lib/apply/replay.h"
 
+#include "lib/sys/io.h"
 #include "lib/sys/message.h"
 
 namespace tfs::apply {
@@ -102,7 +103,12 @@ Status Replay::join(const format::Hello& hello) {
 Status Replay::need_scan(const Error& why) {
   if (!options_.waits_for_scan || scan_ == nullptr || options_.only_checks) return why;
   sys::say(why.message());
-  sys::say("waiting for a scan (tfs_scan at the source)");
+  if (scan_->wants().can_ask()) {
+    sys::say("asking for a scan");
+    scan_->wants().ask_scan(".");
+  } else {
+    sys::say("waiting for a scan (tfs_scan at the source)");
+  }
   state_->invalidate();
   is_attached_ = is_waiting_ = true;
   return {};
@@ -145,6 +151,7 @@ Status Replay::run(const Frame& frame, const Record& record) {
     if (!status && status.error().kind == Kind::kMismatch && !scan_->is_running()) return need_scan(status.error());
     TFS_TRY(std::move(status));
     state_->finish(seq);
+    if (scan_->is_running()) scan_->remind(sys::monotonic_ms());
     TFS_TRY(take_outcome());
   }
   applied_ = seq;

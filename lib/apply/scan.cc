@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -22,6 +23,7 @@
 namespace tfs::apply {
 namespace {
 
+constexpr int64_t kPatienceMs = 5000;     // for an answer to a want
 constexpr uint64_t kSaidDifferences = 100;  // more are only counted
 
 std::string shown(const Object& object) {
@@ -89,6 +91,7 @@ Status Scan::begin(const format::ScanBegin& r) {
   seed_ = r.seed;
   names_ = bytes_ = differences_ = 0;
   listing_.clear();
+  has_more_xattrs_ = false;
   wants_.clear();
   tree_.forget_all();
   clear_ids();
@@ -134,6 +137,11 @@ Status Scan::note_links(const Place& at, uint64_t id, const Object& shown_as) {
   if (::linkat(at.dir, at.name.c_str(), to.dir, to.name.c_str(), 0) != 0) return at_object("apply.scan.note", errno, "note", shown_as);
   id_of_[st.st_ino] = id;
   return {};
+}
+
+void Scan::name_goes(const Place& at) {
+  struct stat st;
+  if (is_running_ && only_checks_ && !id_of_.empty() && stat_at(at, st) && st.st_nlink <= 1) id_of_.erase(st.st_ino);
 }
 
 // --- LIST
@@ -264,21 +272,21 @@ Status Scan::join_links(const Object& target, uint64_t id, uint32_t links, bool 
   return links <= 1 ? Status() : note_links(at, id, target);
 }
 
+bool Scan::wants_xattr(std::string_view name) const {
+  bool is_privileged = name.starts_with("trusted.") || name.starts_with("security.");
+  return policy_.sets_privileged_xattrs || !is_privileged;
+}
+
 Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
   if (!policy_.sets_xattrs) return {};
   std::string path = proc_path(fd);
-  auto is_wanted = [this](std::string_view name) {
-    bool is_privileged = name.starts_with("trusted.") || name.starts_with("security.");
-    return policy_.sets_privileged_xattrs || !is_privileged;
-  };
-  std::unordered_set<std::string> right;
   ByteView xattrs = r.xattrs, value;
   std::string_view name;
   std::vector<std::byte> here(format::kMaxXattrValue);
   while (format::next_xattr(xattrs, name, value)) {
     std::string key(name);
-    right.insert(key);
-    if (!is_wanted(name)) continue;
+    right_xattrs_.insert(key);
+    if (!wants_xattr(name)) continue;
     ssize_t n = ::getxattr(path.c_str(), key.c_str(), here.data(), here.size());
     if (n >= 0 && std::ranges::equal(ByteView(here).first(static_cast<size_t>(n)), value)) continue;
     differs(target, "attribute " + escape(key));
@@ -287,10 +295,14 @@ Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
       return at_object("apply.scan.setxattr", errno, "set the attribute " + escape(key) + " of", target);
     }
   }
+  return r.flags & format::kEntryMore ? Status() : remove_other_xattrs(path, target);
+}
+
+Status Scan::remove_other_xattrs(const std::string& path, const Object& target) {
   std::string names(size_t{64} << 10, '\0');
   ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
   for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
-    if (right.count(at) != 0 || !is_wanted(at)) continue;
+    if (right_xattrs_.count(at) != 0 || !wants_xattr(at)) continue;
     differs(target, "extra attribute " + escape(at));
     if (!only_checks_ && ::removexattr(path.c_str(), at) != 0) {
       return at_object("apply.scan.removexattr", errno, "remove the attribute " + escape(at) + " of", target);
@@ -352,8 +364,16 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
 Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
   if (!is_running_) return {};
   Object target{r.path, id};
-  names_ += 1;
-  if (only_checks_) return check_entry(r, target, id, links);
+  bool goes_on = has_more_xattrs_;
+  has_more_xattrs_ = (r.flags & format::kEntryMore) != 0;
+  if (!goes_on) {
+    right_xattrs_.clear();
+    names_ += 1;
+  }
+  if (only_checks_) {
+    Result<sys::Fd> fd = goes_on ? tree_.open_path(target) : Result<sys::Fd>(mismatch(""));
+    return !goes_on ? check_entry(r, target, id, links) : fd ? set_xattrs(fd->get(), r, target) : Status();
+  }
   TFS_TRY(make_bare(r, target));
   TFS_TRY(join_links(target, id, links, S_ISDIR(r.mode)));
   return dress(r, target);
@@ -408,7 +428,26 @@ Status Scan::hash(const format::Hash& r, uint64_t id, uint32_t links) {
     if (!only_checks_) wants_.want(id, std::string(r.path), r.offset, r.length);
     return {};
   }
-  if ((r.flags & format::kHashHole) && !only_checks_) return hole({r.offset, r.length, r.path}, id);
+  return only_checks_ ? Status() : allot(*fd, r, target);
+}
+
+// Holes where the source has holes, and zeros where it has zeros; the content is equal already.
+Status Scan::allot(int fd, const format::Hash& r, const Object& target) {
+  uint32_t here = sys::holes_in(fd, r.offset, r.offset + r.length, format::kHashPage);
+  if (here == r.holes) return {};
+  KeepUnchanged kept(fd);
+  for (uint32_t page = 0; uint64_t{page} * format::kHashPage < r.length; page++) {
+    uint64_t at = r.offset + uint64_t{page} * format::kHashPage;
+    size_t size = static_cast<size_t>(std::min<uint64_t>(format::kHashPage, r.offset + r.length - at));
+    if (!((here ^ r.holes) >> page & 1)) continue;
+    if (r.holes >> page & 1) {
+      ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at), static_cast<off_t>(size));  // or it cannot
+      continue;
+    }
+    static constexpr std::array<std::byte, format::kHashPage> zeros{};
+    Status written = sys::pwrite_all("apply.scan.allot", fd, ByteView(zeros).first(size), at);
+    if (!written) return at_object("apply.scan.allot", written.error().sys_errno, "write", target);
+  }
   return {};
 }
 
@@ -462,9 +501,25 @@ Status Scan::end(const format::ScanEnd&) {
 void Scan::settle_wants() {
   if (!is_running_ || !has_ended_) return;
   if (only_checks_) return finish(differences_ == 0);
-  bool may_come = wants_.can_ask() && !wants_.has_overflowed();
+  if (!wants_.is_empty() && wants_.can_ask()) return;  // they may still come
   if (wants_.is_empty() && !wants_.has_overflowed()) return finish(true);
-  if (!may_come) finish(false);
+  if (!wants_.can_ask()) return finish(false);
+  sys::say("scan: more differs than can be asked for at once: asking for another scan");
+  wants_.ask_scan(".");
+}
+
+void Scan::remind(int64_t now_ms) {
+  if (!is_running_ || !has_ended_ || only_checks_ || !wants_.is_overdue(now_ms, kPatienceMs)) return;
+  if (wants_.is_empty() && wants_.has_overflowed()) {
+    wants_.ask_scan(".");
+    return;
+  }
+  for (const auto& [id, path] : wants_.open_objects()) {
+    Result<int> fd = tree_.file({path, id});
+    if (!fd && fd.error().kind == Kind::kMismatch) wants_.drop(id);
+  }
+  wants_.ask_again();
+  settle_wants();
 }
 
 void Scan::finish(bool exact) {

@@ -50,9 +50,13 @@ class Scan {
   // Keeps an object that has got a second link under its id.
   Status note_links(const Place& at, uint64_t id, const Object& shown_as);
   Wants& wants() { return wants_; }
+  // What stands there is about to lose its last name.
+  void name_goes(const Place& at);
   // A name has come into a directory that is being listed in several frames.
   void name_came(std::string_view path);
   void settle_wants();
+  // Called now and then: what was asked for and has not come for a while is asked for again, or is not needed any more.
+  void remind(int64_t now_ms);
 
  private:
   uint64_t links_in_tree(const struct stat& st, uint64_t id) const;
@@ -62,6 +66,9 @@ class Scan {
   Status make_fresh(const Object& target, const struct stat& st);
   Status dress(const format::Entry& r, const Object& target);
   Status set_xattrs(int fd, const format::Entry& r, const Object& target);
+  Status remove_other_xattrs(const std::string& path, const Object& target);
+  bool wants_xattr(std::string_view name) const;
+  Status allot(int fd, const format::Hash& r, const Object& target);
   Status remove_extra(std::string_view path, const std::unordered_set<std::string>& listed);
   Status check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links);
   void finish(bool exact);
@@ -81,6 +88,8 @@ class Scan {
   std::unordered_map<uint64_t, uint64_t> id_of_;  // local inode to source id, of objects with several links
   std::string listing_;                           // path of a listing in several frames
   std::unordered_set<std::string> listed_;
+  std::unordered_set<std::string> right_xattrs_;  // of the ENTRY under way
+  bool has_more_xattrs_ = false;                  // the next frame goes on with it
   std::vector<std::byte> buffer_;
 };
 

@@ -1,13 +1,13 @@
 #include "lib/apply/wants.h"
 
-#include <vector>
-
 #include "lib/base/escape.h"
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
 
 namespace tfs::apply {
 namespace {
+
+const std::string kScanWord = "scan ";
 
 bool is_at_or_below(const std::string& path, const std::string& top) {
   return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
@@ -67,6 +67,7 @@ void Wants::want(uint64_t id, const std::string& path, uint64_t offset, uint64_t
     has_overflowed_ = true;
     return;
   }
+  last_news_ms_ = sys::monotonic_ms();
   File& file = files_[id];
   file.path = path;
   uint64_t& end = file.stretches[offset];
@@ -77,6 +78,7 @@ void Wants::want(uint64_t id, const std::string& path, uint64_t offset, uint64_t
 void Wants::given(uint64_t id, uint64_t offset, uint64_t length) {
   auto found = files_.find(id);
   if (found == files_.end()) return;
+  last_news_ms_ = sys::monotonic_ms();
   auto& stretches = found->second.stretches;
   uint64_t end = offset + length;
   for (auto at = stretches.lower_bound(offset); at != stretches.end() && at->second <= end;) at = stretches.erase(at);
@@ -89,7 +91,30 @@ void Wants::clear() {
   files_.clear();
   has_overflowed_ = false;
   std::lock_guard guard(mutex_);
-  lines_.clear();
+  std::erase_if(lines_, [](const std::string& line) { return !line.starts_with(kScanWord); });
+}
+
+void Wants::ask_scan(const std::string& path) {
+  if (!can_ask()) return;
+  last_news_ms_ = sys::monotonic_ms();
+  put(kScanWord + escape(path) + "\n");
+}
+
+bool Wants::is_overdue(int64_t now_ms, int64_t patience_ms) {
+  if (!can_ask() || now_ms - last_news_ms_ < patience_ms) return false;
+  std::lock_guard guard(mutex_);
+  return lines_.empty();
+}
+
+void Wants::ask_again() {
+  last_news_ms_ = sys::monotonic_ms();
+  for (const auto& [id, file] : files_) ask(id, file);
+}
+
+std::vector<std::pair<uint64_t, std::string>> Wants::open_objects() const {
+  std::vector<std::pair<uint64_t, std::string>> objects;
+  for (const auto& [id, file] : files_) objects.emplace_back(id, file.path);
+  return objects;
 }
 
 void Wants::renamed(const std::string& from, const std::string& to) {

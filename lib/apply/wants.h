@@ -1,5 +1,6 @@
-// What a mirror asks its source for: stretches of files that a scan showed to differ. Written as lines for tfs_scan --wants, by a thread of
-// their own, so that a source that does not read them never keeps the stream waiting.
+// What a mirror asks its source for: stretches of files that a scan showed to differ, and scans. Written as lines for tfs_scan --wants,
+// by a thread of their own, so that a source that does not read them never keeps the stream waiting. The way there may lose lines
+// (a connection breaks), so what stays open for a while without any answer is asked for again.
 #pragma once
 
 #include <condition_variable>
@@ -8,6 +9,8 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "lib/sys/fd.h"
 
@@ -34,6 +37,13 @@ class Wants {
   void drop(uint64_t id);
   void clear();
 
+  // Asks the source to describe itself at and below a path.
+  void ask_scan(const std::string& path);
+  // Asks for all that is open once more, where nothing has been asked for or come for `patience_ms`: false where it is too early.
+  bool is_overdue(int64_t now_ms, int64_t patience_ms);
+  void ask_again();
+  std::vector<std::pair<uint64_t, std::string>> open_objects() const;  // id and path
+
   // Names have changed: what is open is asked for again under the new one.
   void renamed(const std::string& from, const std::string& to);
   void exchanged(const std::string& a, const std::string& b);
@@ -51,6 +61,7 @@ class Wants {
   sys::Fd out_;
   std::map<uint64_t, File> files_;
   bool has_overflowed_ = false;
+  int64_t last_news_ms_ = 0;
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -143,7 +143,7 @@ const char* unknown_bits(const SetAttr& r) {
 const char* unknown_bits(const SetFlags& r) { return r.valid & ~(kFlagsInode | kFlagsProject) ? "valid" : nullptr; }
 const char* unknown_bits(const ScanBegin& r) { return r.flags & ~(kScanWhole | kScanQuick) ? "flags" : nullptr; }
 const char* unknown_bits(const List& r) { return r.flags & ~(kListFirst | kListLast) ? "flags" : nullptr; }
-const char* unknown_bits(const Hash& r) { return r.flags & ~kHashHole ? "flags" : nullptr; }
+const char* unknown_bits(const Entry& r) { return r.flags & ~kEntryMore ? "flags" : nullptr; }
 
 // A reader takes memory of this size.
 template <class R>

@@ -408,9 +408,12 @@ struct List {
   }
 };
 
+constexpr uint32_t kEntryMore = 1;  // [flags] of ENTRY: the next frame is the same once more, with more of [xattrs]
+
 // What stands at a name: its type (in [mode]) and all attributes.
 struct Entry {
   static constexpr RecordType kType = RecordType::kEntry;
+  uint32_t flags = 0;
   uint32_t mode = 0, uid = 0, gid = 0;
   uint32_t major = 0, minor = 0;
   uint32_t inode_flags = 0;
@@ -420,6 +423,7 @@ struct Entry {
   ByteView xattrs;
   template <class V, class S>
   static void fields(V& v, S& s) {
+    v.u32("flags", s.flags);
     v.u32("mode", s.mode);
     v.u32("uid", s.uid);
     v.u32("gid", s.gid);
@@ -434,20 +438,19 @@ struct Entry {
   }
 };
 
-constexpr uint32_t kHashHole = 1;  // [flags] of HASH: nothing is allocated there
-
 // The hash of a stretch of a file: XXH3 of 128 bits with the seed of the scan.
 struct Hash {
   static constexpr RecordType kType = RecordType::kHash;
   uint64_t offset = 0;
-  uint32_t length = 0, flags = 0;
+  uint32_t length = 0;
+  uint32_t holes = 0;  // bit n: nothing is allocated for the page n (of kHashPage bytes) of the block
   uint64_t low = 0, high = 0;
   std::string_view path;
   template <class V, class S>
   static void fields(V& v, S& s) {
     v.u64("offset", s.offset);
     v.u32("length", s.length);
-    v.u32("flags", s.flags);
+    v.u32("holes", s.holes);
     v.u64("hash-low", s.low);
     v.u64("hash-high", s.high);
     v.object("path", s.path);

@@ -20,7 +20,7 @@
 namespace tfs::journal {
 
 // The most that a frame can take beside its [data], for Output::reserve().
-constexpr size_t kFrameReserve = format::kMaxFields;
+constexpr size_t kFrameReserve = format::kHeaderSize + format::kMaxFields + format::kAlignment;
 
 class Recorder {
  public:
@@ -33,16 +33,19 @@ class Recorder {
   // one where frames were lost. `store_is_empty` can be known only before the mount serves anyone.
   void attach(sys::Fd fd, bool store_is_empty);
 
-  // Waits for room for one frame without [data], and holds it: for the rare request that changes something unannounced.
+  // Waits for room for one frame without [data] (or for `size` bytes), and holds it: for the rare request that changes something unannounced.
   class Room {
    public:
-    explicit Room(Recorder& recorder) : output_(recorder.output_) { output_.wait_and_reserve(kFrameReserve); }
-    ~Room() { output_.release(kFrameReserve); }
+    explicit Room(Recorder& recorder, size_t size = kFrameReserve) : output_(recorder.output_), size_(size) {
+      output_.wait_and_reserve(size_);
+    }
+    ~Room() { output_.release(size_); }
     Room(const Room&) = delete;
     Room& operator=(const Room&) = delete;
 
    private:
     Output& output_;
+    const size_t size_;
   };
 
   // Holds the section while it lives. Room was reserved before, outside of all locks.
@@ -67,6 +70,9 @@ class Recorder {
       if (is_silent_) return;
       recorder_.put({recorder_.seq_ + 1, ino, static_cast<uint32_t>(links)}, record, data_checksum, is_lost_);
     }
+
+    // Instead of what no frame can hold: GAP.
+    void put_loss() { recorder_.put_gap(recorder_.seq_ + 1); }
 
    private:
     Recorder& recorder_;

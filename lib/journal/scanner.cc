@@ -25,6 +25,7 @@
 namespace tfs::journal {
 namespace {
 
+constexpr size_t kContentRoom = size_t{512} << 10;  // what DATA and HOLE of one turn take at most
 constexpr size_t kListing = size_t{32} << 10;  // of a directory, read at once; a listing's frame holds what came of one
 
 uint64_t random_number() {
@@ -56,12 +57,23 @@ class BothLocked {
   Node& second_;
 };
 
+constexpr size_t kEntryXattrs = format::kMaxFields - 2 * format::kMaxPath;  // in one ENTRY, beside [path] and [target]
+constexpr size_t kMostXattrs = size_t{4} << 20;                              // of one object; more than that becomes a GAP
+
 // All of an object that ENTRY carries.
 struct Description {
   format::Entry record;
   std::string target;
-  std::vector<std::byte> xattrs;
+  std::vector<std::vector<std::byte>> xattrs{1};  // for one frame each
   uint64_t links = 0;
+  bool is_too_much = false;
+
+  size_t room() const { return xattrs.size() * kFrameReserve; }
+  void add_xattr(const char* name, ByteView value) {
+    if (xattrs.back().size() + format::kMaxXattrName + value.size() + 16 > kEntryXattrs) xattrs.emplace_back();
+    format::append_xattr(name, value, xattrs.back());
+    is_too_much = xattrs.size() * kEntryXattrs > kMostXattrs;
+  }
 };
 
 int describe(int path_fd, Description& out) {
@@ -93,10 +105,20 @@ int describe(int path_fd, Description& out) {
   std::vector<std::byte> value(format::kMaxXattrValue);
   for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
     ssize_t n = ::getxattr(ProcPath(path_fd).text, at, value.data(), value.size());
-    if (n >= 0) format::append_xattr(at, ByteView(value).first(static_cast<size_t>(n)), out.xattrs);
+    if (n >= 0 && !out.is_too_much) out.add_xattr(at, ByteView(value).first(static_cast<size_t>(n)));
   }
-  r.xattrs = out.xattrs;
   return 0;
+}
+
+// One ENTRY, or as many as its extended attributes need.
+void put_description(Recorder::Section& section, const Node& node, std::string_view path, Description& what) {
+  if (what.is_too_much) return section.put_loss();
+  what.record.path = path;
+  for (size_t i = 0; i < what.xattrs.size(); i++) {
+    what.record.flags = i + 1 < what.xattrs.size() ? format::kEntryMore : 0;
+    what.record.xattrs = what.xattrs[i];
+    section.put(node.ino, what.links, what.record);
+  }
 }
 
 }  // namespace
@@ -259,49 +281,76 @@ void Scanner::scan(Target target) {
   }
 }
 
-// ENTRY for a name, under the locks of its directory and of what stands there, which is returned.
-Scanner::Ref Scanner::describe_name(Node& dir, const std::string& name) {
-  Recorder::Room room(recorder_);
+// The node at a name, with a lookup counted; none where there is no such name (any more).
+Scanner::Ref Scanner::enter(Node& dir, const std::string& name) {
   while (true) {
     DirRef ref = store_.directory(dir);
-    if (!ref.is_open()) return {};
     struct stat st;
     Identity identity;
     uint32_t changes = dir.changes.load();
-    if (store_.identify(ref.fd(), name.c_str(), st, identity) != 0) return {};
+    if (!ref.is_open() || store_.identify(ref.fd(), name.c_str(), st, identity) != 0) return {};
     Node* node = changes % 2 == 0 ? table_.enter_unless_changed(dir, name, identity, 1, changes) : nullptr;
-    if (node == nullptr) continue;  // a request is at this directory: a moment
-    Ref found(table_, *node);
-    BothLocked locked(dir, *node);
-    sys::Fd fd(::openat(ref.fd(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd.is_open()) return {};
-    Identity now;
-    if (store_.identify_fd(fd.get(), st, now) != 0 || now.ino != node->ino || now.handle != node->handle) continue;
-    Description what;
-    if (describe(fd.get(), what) != 0) return {};
-    names_ += 1;
-    Recorder::Section section(recorder_);
-    what.record.path = section.path(dir, name, Recorder::paths().first);
-    section.put(node->ino, what.links, what.record);
-    return found;
+    if (node != nullptr) return Ref(table_, *node);
+    std::this_thread::yield();  // a request is at this directory: a moment
   }
+}
+
+// ENTRY for a name, under the locks of its directory and of what stands there, which is returned.
+Scanner::Ref Scanner::describe_name(Node& dir, const std::string& name) {
+  for (size_t room = kFrameReserve; room != 0;) {
+    if (Ref found = try_to_describe(dir, name, room); found.get() != nullptr) return found;
+  }
+  return {};
+}
+
+// `room`: what to wait for; it comes back as what is needed, where that is more, or as 0 where there is nothing to describe.
+Scanner::Ref Scanner::try_to_describe(Node& dir, const std::string& name, size_t& room) {
+  Recorder::Room reserved(recorder_, room);
+  size_t had = std::exchange(room, 0);
+  Ref found = enter(dir, name);
+  if (found.get() == nullptr) return {};
+  Node& node = *found.get();
+  BothLocked locked(dir, node);
+  DirRef ref = store_.directory(dir);
+  sys::Fd fd(ref.is_open() ? ::openat(ref.fd(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1);
+  if (!fd.is_open()) return {};
+  struct stat st;
+  Identity now;
+  if (store_.identify_fd(fd.get(), st, now) != 0 || now.ino != node.ino || now.handle != node.handle) {
+    room = had;  // another one, meanwhile
+    return {};
+  }
+  Description what;
+  if (describe(fd.get(), what) != 0) return {};
+  if (what.room() > had && !what.is_too_much) {
+    room = what.room();
+    return {};
+  }
+  names_ += 1;
+  Recorder::Section section(recorder_);
+  put_description(section, node, section.path(dir, name, Recorder::paths().first), what);
+  return found;
 }
 
 // ENTRY for the top of the store, and for what has no name.
 void Scanner::describe_object(Node& node) {
-  Recorder::Room room(recorder_);
-  BothLocked locked(node, node);
-  int fd = store_.open_node(node, O_PATH | O_NOFOLLOW);
-  if (fd < 0) return;
-  sys::Fd owned(fd);
-  Description what;
-  if (describe(fd, what) != 0) return;
-  names_ += 1;
-  Recorder::Section section(recorder_);
-  // It may have got a name while it waited for its turn: then it is described under that, and held no more.
-  if (table_.let_go_if_named(node)) section.put(node.ino, 0, format::Forget{});
-  what.record.path = section.path(node, Recorder::paths().first);
-  section.put(node.ino, what.links, what.record);
+  for (size_t room = kFrameReserve; room != 0;) {
+    Recorder::Room reserved(recorder_, room);
+    size_t had = std::exchange(room, 0);
+    BothLocked locked(node, node);
+    sys::Fd fd(store_.open_node(node, O_PATH | O_NOFOLLOW));
+    Description what;
+    if (!fd.is_open() || describe(fd.get(), what) != 0) return;
+    if (what.room() > had && !what.is_too_much) {
+      room = what.room();
+      continue;
+    }
+    names_ += 1;
+    Recorder::Section section(recorder_);
+    // It may have got a name while it waited for its turn: then it is described under that, and held no more.
+    if (table_.let_go_if_named(node)) section.put(node.ino, 0, format::Forget{});
+    put_description(section, node, section.path(node, Recorder::paths().first), what);
+  }
 }
 
 void Scanner::list(Node& dir) {
@@ -348,11 +397,7 @@ void Scanner::describe_content(Node& node) {
 // The block at `offset`, which moves behind it; it stays at the file's end.
 int Scanner::put_block(Node& node, int fd, uint64_t& offset) {
   static thread_local std::vector<std::byte> buffer(format::kHashBlock);
-  output_.wait_and_reserve(kFrameReserve + 2 * format::kHashBlock);
-  struct Release {
-    Output& output;
-    ~Release() { output.release(kFrameReserve + 2 * format::kHashBlock); }
-  } release{output_};
+  Recorder::Room reserved(recorder_, kContentRoom);
   BothLocked locked(node, node);
   if (!table_.is_recorded(node)) return ESTALE;
   struct stat st;
@@ -360,16 +405,11 @@ int Scanner::put_block(Node& node, int fd, uint64_t& offset) {
   uint64_t size = static_cast<uint64_t>(st.st_size);
   if (offset >= size) return 0;
   uint64_t end = std::min(size, offset + format::kHashBlock);
-  if (mode_ == control::kByData) {
-    int error = put_content(node, fd, offset, end);
-    offset = end;
-    return error;
-  }
+  if (mode_ == control::kByData) return put_content(node, fd, offset, end);
   format::Hash record;
   record.offset = offset;
   record.length = static_cast<uint32_t>(end - offset);
-  off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
-  if ((data < 0 && errno == ENXIO) || (data >= 0 && static_cast<uint64_t>(data) >= end)) record.flags = format::kHashHole;
+  record.holes = sys::holes_in(fd, offset, end, format::kHashPage);
   for (size_t done = 0; done < record.length;) {
     ssize_t n = ::pread(fd, buffer.data() + done, record.length - done, static_cast<off_t>(offset + done));
     if (n < 0) return errno;
@@ -386,21 +426,26 @@ int Scanner::put_block(Node& node, int fd, uint64_t& offset) {
   return 0;
 }
 
-// DATA and HOLE frames for [offset, end), which is a block at most; the node is locked, room is reserved.
-int Scanner::put_content(Node& node, int fd, uint64_t offset, uint64_t end) {
+// DATA and HOLE frames for [offset, end), which is a block at most, as far as the reserved room reaches; `offset` moves behind them. The
+// node is locked.
+int Scanner::put_content(Node& node, int fd, uint64_t& offset, uint64_t end) {
   static thread_local std::vector<std::byte> buffer(format::kHashBlock);
-  while (offset < end) {
+  for (size_t room = kContentRoom; offset < end;) {
     off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
     uint64_t from = data < 0 ? end : std::min<uint64_t>(end, static_cast<uint64_t>(data));
     off_t hole = data < 0 ? -1 : ::lseek(fd, data, SEEK_HOLE);
     uint64_t to = hole < 0 ? end : std::min<uint64_t>(end, static_cast<uint64_t>(hole));
+    size_t needed = 2 * (format::kMaxPath + 256) + (to - from);  // HOLE and DATA
+    if (needed > room) return 0;
+    room -= needed;
     if (from > offset) {
       Recorder::Section section(recorder_);
       section.put(node.ino, 0, format::Hole{offset, from - offset, section.path(node, Recorder::paths().first)});
+      offset = from;
     }
     if (from >= end) return 0;
     ssize_t n = ::pread(fd, buffer.data(), to - from, static_cast<off_t>(from));
-    if (n <= 0) return n < 0 ? errno : 0;
+    if (n <= 0) return n < 0 ? errno : ESTALE;  // cut behind our back
     format::Data record{from, {}, ByteView(buffer).first(static_cast<size_t>(n))};
     uint32_t checksum = format::crc32c(0, record.data);
     Recorder::Section section(recorder_);
@@ -415,17 +460,10 @@ int Scanner::put_content(Node& node, int fd, uint64_t offset, uint64_t end) {
 Scanner::Ref Scanner::find(const std::string& path) {
   table_.add_lookup(table_.root());
   Ref at(table_, table_.root());
-  for (std::string_view left = path; path != "." && !left.empty();) {
+  for (std::string_view left = path; path != "." && !left.empty() && at.get() != nullptr;) {
     std::string name(left.substr(0, left.find('/')));
     left.remove_prefix(std::min(left.size(), name.size() + 1));
-    DirRef ref = store_.directory(*at.get());
-    struct stat st;
-    Identity identity;
-    uint32_t changes = at.get()->changes.load();
-    if (!ref.is_open() || store_.identify(ref.fd(), name.c_str(), st, identity) != 0) return {};
-    Node* node = changes % 2 == 0 ? table_.enter_unless_changed(*at.get(), name, identity, 1, changes) : nullptr;
-    if (node == nullptr) return {};
-    at = Ref(table_, *node);
+    at = enter(*at.get(), name);
   }
   return at;
 }
@@ -443,19 +481,13 @@ int Scanner::give(const control::WantRequest& want) {
   if (!fd.is_open()) return ENOENT;
   uint64_t end = want.length > UINT64_MAX - want.offset ? UINT64_MAX : want.offset + want.length;
   for (uint64_t offset = want.offset; offset < end;) {
-    constexpr size_t kRoom = kFrameReserve + 2 * format::kHashBlock;
-    output_.wait_and_reserve(kRoom);
-    struct Release {
-      Output& output;
-      ~Release() { output.release(kRoom); }
-    } release{output_};
+    Recorder::Room reserved(recorder_, kContentRoom);
     BothLocked locked(node, node);
     struct stat st;
     if (!table_.is_recorded(node) || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return ENOENT;
     uint64_t stop = std::min({end, static_cast<uint64_t>(st.st_size), offset + format::kHashBlock});
     if (stop <= offset) break;
     if (int error = put_content(node, fd.get(), offset, stop)) return error;
-    offset = stop;
   }
   Recorder::Room room(recorder_);
   BothLocked locked(node, node);

@@ -65,11 +65,13 @@ class Scanner {
   bool end_if_done();
   void scan(Target target);
   Ref describe_name(Node& dir, const std::string& name);
+  Ref try_to_describe(Node& dir, const std::string& name, size_t& room);
+  Ref enter(Node& dir, const std::string& name);
   void describe_object(Node& node);
   void list(Node& dir);
   void describe_content(Node& node);
   int put_block(Node& node, int fd, uint64_t& offset);
-  int put_content(Node& node, int fd, uint64_t offset, uint64_t end);
+  int put_content(Node& node, int fd, uint64_t& offset, uint64_t end);
   Ref find(const std::string& path);
   void spend(uint64_t bytes);
 

@@ -91,4 +91,18 @@ int64_t monotonic_ms() {
   return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
+uint32_t holes_in(int fd, uint64_t offset, uint64_t end, uint64_t page) {
+  uint32_t holes = 0;
+  for (uint64_t at = offset; at < end;) {
+    off_t found = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
+    if (found < 0 && errno != ENXIO) return 0;
+    uint64_t data = found < 0 ? end : std::min(end, static_cast<uint64_t>(found));
+    uint64_t n = (at - offset + page - 1) / page;
+    for (; offset + n * page < data && std::min(end, offset + (n + 1) * page) <= data; n++) holes |= uint32_t{1} << n;
+    off_t hole = data >= end ? -1 : ::lseek(fd, static_cast<off_t>(data), SEEK_HOLE);
+    at = hole < 0 ? end : static_cast<uint64_t>(hole);
+  }
+  return holes;
+}
+
 }  // namespace tfs::sys

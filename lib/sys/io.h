@@ -32,4 +32,7 @@ struct WallTime {
 WallTime wall_time();
 int64_t monotonic_ms();
 
+// Bit n: nothing is allocated for page n of [offset, end), at most 32 pages of `page` bytes. 0 where the filesystem cannot tell.
+uint32_t holes_in(int fd, uint64_t offset, uint64_t end, uint64_t page);
+
 }  // namespace tfs::sys

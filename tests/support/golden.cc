@@ -162,7 +162,8 @@ Status save_joined_late(const char* dir) {
 
 // A scan of a small store, with a change between its frames and an answer behind its end.
 Status save_scan(const char* dir) {
-  test::Bytes xattrs, first, last;
+  test::Bytes xattrs, more_xattrs, first, last;
+  append_xattr("user.y", {}, more_xattrs);
   append_xattr("user.x", as_bytes(std::string_view("\0\xff", 2)), xattrs);
   for (uint8_t type : {0, 1, 2, 4, 6, 8, 10, 12}) append_entry(type, "t" + std::to_string(type), first);
   append_entry(8, std::string(kMaxName, '\xfe'), first);
@@ -170,16 +171,17 @@ Status save_scan(const char* dir) {
   Stream s;
   s.put({}, hello(0xf0));
   s.next(0, 0, ScanBegin{kTop, kTop - 1, kScanWhole, "."});
-  s.next(1, 2, Entry{040755, 0, 0, 0, 0, 0x1000, 0, kLate, ".", "", xattrs});
+  s.next(1, 2, Entry{kEntryMore, 040755, 0, 0, 0, 0, 0x1000, 0, kLate, ".", "", xattrs});
+  s.next(1, 2, Entry{0, 040755, 0, 0, 0, 0, 0x1000, 0, kLate, ".", "", more_xattrs});
   s.next(1, 0, List{kListFirst, ".", first});
   s.next(21, 1, Create{0100644, 1, 2, kLate, kHalfBefore1970, "new", {}});
   s.next(1, 0, List{kListLast, ".", last});
-  s.next(22, 2, Entry{0104755, 4294967295, 3, 0, 0, 0x10, kMost, kHalfBefore1970, "a\n\"\\", "", {}});
-  s.next(22, 2, Hash{0, kHashBlock, 0, kTop, 1, "a\n\"\\"});
-  s.next(22, 2, Hash{uint64_t{1} << 40, 1, kHashHole, 0, kTop, "a\n\"\\"});
-  s.next(23, 1, Entry{0120777, 0, 0, 0, 0, 0, 0, {INT64_MIN, 0}, "t10", "\xff\\", {}});
-  s.next(24, 1, Entry{020666, 0, 0, 1, 1048575, 0, 0, {}, "t2", "", {}});
-  s.next(25, 0, Entry{0100600, 0, 0, 0, 0, 0, 5, {}, "", "", {}});
+  s.next(22, 2, Entry{0, 0104755, 4294967295, 3, 0, 0, 0x10, kMost, kHalfBefore1970, "a\n\"\\", "", {}});
+  s.next(22, 2, Hash{0, kHashBlock, 0x80000001, kTop, 1, "a\n\"\\"});
+  s.next(22, 2, Hash{uint64_t{1} << 40, 1, 1, 0, kTop, "a\n\"\\"});
+  s.next(23, 1, Entry{0, 0120777, 0, 0, 0, 0, 0, 0, {INT64_MIN, 0}, "t10", "\xff\\", {}});
+  s.next(24, 1, Entry{0, 020666, 0, 0, 1, 1048575, 0, 0, {}, "t2", "", {}});
+  s.next(25, 0, Entry{0, 0100600, 0, 0, 0, 0, 0, 5, {}, "", "", {}});
   s.next(25, 0, Hash{0, 5, 0, 1, 2, ""});
   s.next(26, 0, List{kListFirst | kListLast, "t4", {}});
   s.next(0, 0, ScanEnd{kTop, 7, kTop});

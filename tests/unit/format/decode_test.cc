@@ -99,7 +99,7 @@ TEST_CASE("a name has at most 255 bytes") {
 
 TEST_CASE("a target has 1 to 4095 bytes") {
   auto symlink = [](size_t size) { return verdict(Symlink{0, 0, {}, {}, "l", std::string(size, 't')}); };
-  auto entry = [](size_t size) { return verdict(Entry{0120777, 0, 0, 0, 0, 0, 0, {}, "l", std::string(size, 't'), {}}); };
+  auto entry = [](size_t size) { return verdict(Entry{0, 0120777, 0, 0, 0, 0, 0, 0, {}, "l", std::string(size, 't'), {}}); };
   CHECK(symlink(0) == "SYMLINK frame with a wrong [target]");
   CHECK(symlink(1) == "");
   CHECK(symlink(4094) == "");
@@ -108,7 +108,7 @@ TEST_CASE("a target has 1 to 4095 bytes") {
   CHECK(entry(0) == "");
   CHECK(entry(4095) == "");
   CHECK(entry(4096) == "ENTRY frame with a wrong [target]");
-  CHECK(verdict(Entry{0120777, 0, 0, 0, 0, 0, 0, {}, "l", std::string_view("a\0b", 3), {}}) ==
+  CHECK(verdict(Entry{0, 0120777, 0, 0, 0, 0, 0, 0, {}, "l", std::string_view("a\0b", 3), {}}) ==
         "ENTRY frame with a wrong [target]");
 }
 
@@ -266,8 +266,8 @@ TEST_CASE("a bit that means nothing yet is refused where it would mean an effect
   CHECK(verdict(ScanBegin{1, 1, 4, "."}) == "SCANBEGIN frame with an unknown bit in [flags]");
   CHECK(verdict(List{3, ".", {}}) == "");
   CHECK(verdict(List{4, ".", {}}) == "LIST frame with an unknown bit in [flags]");
-  CHECK(verdict(Hash{0, 0, kHashHole, 0, 0, "f"}) == "");
-  CHECK(verdict(Hash{0, 0, 2, 0, 0, "f"}) == "HASH frame with an unknown bit in [flags]");
+  CHECK(verdict(Hash{0, 0, UINT32_MAX, 0, 0, "f"}) == "");
+  CHECK(verdict(Entry{2, 0100644, 0, 0, 0, 0, 0, 0, {}, "f", "", {}}) == "ENTRY frame with an unknown bit in [flags]");
   CHECK(verdict(Fallocate{19, 0, 0, {}, 0, "f"}) == "");
   CHECK(verdict(Fallocate{4, 0, 0, {}, 0, "f"}) == "FALLOCATE frame with an unknown bit in [flags]");
   CHECK(verdict(Hello{kMagic, kVersion, UINT32_MAX, test::epoch_of(1), {}, {}, {}}) == "");
