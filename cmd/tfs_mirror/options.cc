@@ -13,6 +13,19 @@ Status parse_options(int argc, char** argv, MirrorOptions& options) {
       "for the position held) into the directory DIR.",
       {
           {"--position", 0, "", "print the position that DIR is at, EPOCH:SEQ, and exit", cli::set_flag(options.asks_position)},
+          {"--status", 0, "", "print how the mirror is, and exit", cli::set_flag(options.asks_status)},
+          {"--json", 0, "", "the same as one JSON object", cli::set_flag(options.is_json)},
+          {"--wait", 0, "POSITION", "return when DIR is there (--timeout TIME: fail after that)",
+           [&](std::string_view text) -> Status {
+             options.wait = TFS_TRY(format::parse_position(text));
+             return {};
+           }},
+          {"--metrics", 0, "FILE", "keep FILE a Prometheus text file of how the mirror is", cli::set_text(options.metrics)},
+          {"--sync-every", 0, "TIME", "put what was applied on disk that often (10s)",
+           [&](std::string_view text) -> Status {
+             options.sync_ms = TFS_TRY(cli::parse_duration_ms(text));
+             return {};
+           }},
           {"--until", 0, "POSITION", "stop when this is applied",
            [&](std::string_view text) -> Status {
              options.replay.until = TFS_TRY(format::parse_position(text));
@@ -28,6 +41,11 @@ Status parse_options(int argc, char** argv, MirrorOptions& options) {
            [&](std::string_view text) -> Status {
              options.wants = text;
              options.replay.waits_for_scan = true;
+             return {};
+           }},
+          {"--bootstrap", 0, "", "whatever DIR holds, make it exact: COMMAND answers wants on its stdin",
+           [&](std::string_view) -> Status {
+             options.bootstraps = options.replay.waits_for_scan = true;
              return {};
            }},
           {"--wait-scan", 0, "", "where the stream does not fit, wait for a scan (as with --wants)", cli::set_flag(options.replay.waits_for_scan)},
@@ -54,6 +72,8 @@ Status parse_options(int argc, char** argv, MirrorOptions& options) {
   if (parsed.is_done) return {};
   options.dir = parsed.operands[0];
   options.command = parsed.command;
+  if (options.bootstraps && options.command.empty()) return usage_error("--bootstrap needs a command (-- COMMAND) that answers wants");
+  if (options.bootstraps && !options.wants.empty()) return usage_error("--bootstrap and --wants exclude each other");
   if (!options.command.empty() && !has_timeout) options.silence_ms = 30'000;
   return {};
 }

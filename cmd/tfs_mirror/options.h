@@ -1,6 +1,7 @@
 // The command line of tfs_mirror. Opens nothing.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,11 @@ struct MirrorOptions {
   apply::Policy policy;
   apply::ReplayOptions replay;
   uint64_t silence_ms = 0;  // --timeout; 0: never
+  uint64_t sync_ms = 10'000;
+  std::string metrics;                   // a file; empty: none
+  std::optional<format::Position> wait;  // until DIR is there
+  bool bootstraps = false;
+  bool asks_status = false, is_json = false;
   bool is_dry_run = false;
   bool asks_position = false;
   bool is_done = false;  // --help or --version

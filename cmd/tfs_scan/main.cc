@@ -1,6 +1,10 @@
 // tfs_scan: asks the tfs_journal behind a mount to describe its store in the stream, or to put wanted content there.
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +33,7 @@ namespace {
 struct ScanOptions {
   std::string mount;
   std::vector<std::string> paths;
+  std::vector<std::string> command;  // behind "--"
   uint32_t mode = control::kByHash;
   uint64_t rate = 0;
   bool serves_wants = false, asks_status = false, is_json = false, waits = true;
@@ -42,7 +47,7 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
       return {};
     };
   };
-  cli::Usage usage{"tfs_scan [options] MNT [PATH...]\n       tfs_scan --wants MNT\n       tfs_scan --status MNT",
+  cli::Usage usage{"tfs_scan [options] MNT [PATH...]\n       tfs_scan --wants MNT [-- COMMAND [ARG...]]\n       tfs_scan --status MNT",
                    "Makes the tfs_journal behind MNT describe its store, or what is at and below each\n"
                    "PATH in it, in the stream, so that mirrors become exact and can prove it.",
                    {
@@ -56,11 +61,14 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
                        {"--json", 0, "", "the same as one JSON object", cli::set_flag(options.is_json)},
                    },
                    1,
-                   SIZE_MAX};
+                   SIZE_MAX,
+                   true};
   cli::Parsed parsed = TFS_TRY(cli::parse(argc, argv, usage));
   options.is_done = parsed.is_done;
   if (parsed.is_done) return {};
   options.mount = parsed.operands[0];
+  options.command = parsed.command;
+  if (!options.command.empty() && !options.serves_wants) return usage_error("a command goes with --wants");
   options.paths.assign(parsed.operands.begin() + 1, parsed.operands.end());
   return {};
 }
@@ -113,20 +121,20 @@ Status follow(int fd, const ScanOptions& options, uint64_t scan) {
 }
 
 // The name of the scan.
-Result<uint64_t> start_scan(int fd, const ScanOptions& options, const std::string& path) {
+Result<uint64_t> start_scan(int fd, const ScanOptions& options, const std::string& path, uint32_t mode) {
   if (!format::is_rel_path(path)) return usage_error(escape(path) + " is no path relative to the mount");
   auto request = std::make_unique<control::ScanRequest>();
   if (path.size() >= sizeof request->path) return usage_error("the path is too long: " + escape(path));
   std::memcpy(request->path, path.c_str(), path.size() + 1);
-  request->mode = options.mode;
+  request->mode = mode;
   request->bytes_per_second = options.rate;
   if (::ioctl(fd, control::kStartScan, request.get()) != 0) return refused(options.mount, errno);
   return request->scan;
 }
 
 Status scan(int fd, const ScanOptions& options, const std::string& path) {
-  Result<uint64_t> scan = start_scan(fd, options, path);
-  for (bool is_said = false; !scan && scan.error().op == kBusy && options.waits; scan = start_scan(fd, options, path)) {
+  Result<uint64_t> scan = start_scan(fd, options, path, options.mode);
+  for (bool is_said = false; !scan && scan.error().op == kBusy && options.waits; scan = start_scan(fd, options, path, options.mode)) {
     if (!std::exchange(is_said, true)) sys::say(scan.error().message() + ": waiting for its end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
@@ -134,24 +142,29 @@ Status scan(int fd, const ScanOptions& options, const std::string& path) {
   return options.waits ? follow(fd, options, *scan) : Status();
 }
 
+Result<sys::Fd> open_mount(const std::string& mount) { return sys::open_at("scan.main.open", AT_FDCWD, mount.c_str(), O_RDONLY | O_DIRECTORY); }
+
+// The mount is open for moments only: it must not be busy because mirrors are attached.
 // Lines of a mirror: "ID OFFSET LENGTH PATH" wants a stretch of a file, "scan PATH" a description; paths are escaped.
 class Answers {
  public:
-  Answers(int mount, const ScanOptions& options) : mount_(mount), options_(options) {}
+  explicit Answers(const ScanOptions& options) : options_(options) {}
 
-  // To the end of the input. A scan waits while another one runs; wants do not wait for it.
-  Status serve(int input) {
+  // To the end of the input, or until `end` (or -1) becomes readable. A scan waits while another one runs; wants do not wait for it.
+  Status serve(int input, int end) {
     std::string left;
     while (true) {
       TFS_TRY(start_scans());
-      pollfd ready{input, POLLIN, 0};
-      if (::poll(&ready, 1, scans_.empty() ? -1 : kScanPauseMs) == 0) continue;
+      pollfd ready[] = {{input, POLLIN, 0}, {end, POLLIN, 0}};
+      if (::poll(ready, 2, scans_.empty() ? -1 : kScanPauseMs) == 0) continue;
+      if (ready[1].revents != 0) return {};
+      if (ready[0].revents == 0) continue;
       char buffer[65536];
       size_t n = TFS_TRY(sys::read_some("scan.wants.read", input, std::as_writable_bytes(std::span(buffer))));
       if (n == 0) return {};
       left.append(buffer, n);
       size_t begin = 0;
-      for (size_t end; (end = left.find('\n', begin)) != left.npos; begin = end + 1) TFS_TRY(take(left.substr(begin, end - begin)));
+      for (size_t stop; (stop = left.find('\n', begin)) != left.npos; begin = stop + 1) TFS_TRY(take(left.substr(begin, stop - begin)));
       left.erase(0, begin);
       if (left.size() > kLongestLine) return usage_error("not a want: a line without an end");
     }
@@ -162,9 +175,10 @@ class Answers {
   static constexpr size_t kLongestLine = size_t{1} << 20;
 
   Status take(const std::string& line) {
-    if (line.starts_with("scan ")) {
-      std::string path = TFS_TRY(unescape(std::string_view(line).substr(5)));
-      if (std::ranges::find(scans_, path) == scans_.end()) scans_.push_back(path);
+    for (auto [word, mode] : {std::pair("scan ", options_.mode), std::pair("scan-data ", uint32_t{control::kByData})}) {
+      if (!line.starts_with(word)) continue;
+      std::pair scan(TFS_TRY(unescape(std::string_view(line).substr(std::strlen(word)))), mode);
+      if (std::ranges::find(scans_, scan) == scans_.end()) scans_.push_back(scan);
       return {};
     }
     auto want = std::make_unique<control::WantRequest>();
@@ -179,13 +193,17 @@ class Answers {
     want->offset = offset;
     want->length = length;
     if (path.size() < sizeof want->path) std::memcpy(want->path, path.c_str(), path.size() + 1);
-    if (::ioctl(mount_, control::kWant, want.get()) != 0 && errno != ENOENT && errno != ESTALE) return refused(options_.mount, errno);
+    sys::Fd mount = TFS_TRY(open_mount(options_.mount));
+    if (::ioctl(mount.get(), control::kWant, want.get()) != 0 && errno != ENOENT && errno != ESTALE) return refused(options_.mount, errno);
     return {};
   }
 
   Status start_scans() {
+    if (scans_.empty()) return {};
+    sys::Fd mount = TFS_TRY(open_mount(options_.mount));
     while (!scans_.empty()) {
-      Result<uint64_t> scan = start_scan(mount_, options_, scans_.front());
+      auto [path, mode] = scans_.front();
+      Result<uint64_t> scan = start_scan(mount.get(), options_, path, mode);
       if (!scan && scan.error().op == kBusy) return {};
       TFS_TRY(std::move(scan));
       scans_.pop_front();
@@ -193,20 +211,65 @@ class Answers {
     return {};
   }
 
-  const int mount_;
   const ScanOptions& options_;
-  std::deque<std::string> scans_;  // that wait for their turn
+  std::deque<std::pair<std::string, uint32_t>> scans_;  // path and mode of those that wait for their turn
 };
+
+// What the end of the command means to those who read our status: the same.
+Status command_status(const std::string& command, int status) {
+  std::string what = escape(command) + " ended with status " + std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  switch (WIFEXITED(status) ? WEXITSTATUS(status) : -1) {
+    case 0: return {};
+    case cli::kUsageCode: return usage_error(what);
+    case cli::kNeedsScan: return mismatch(what);
+    case cli::kBrokeOff: return truncated(what);
+    default: return Error{Kind::kSystem, 0, "scan.command.end", what};
+  }
+}
+
+// The command writes the stream to our standard output, while wants are answered beside it: one connection for both.
+Status serve_beside_command(const ScanOptions& options) {
+  std::vector<char*> words;
+  for (const std::string& word : options.command) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGPIPE);
+  ::posix_spawnattr_setsigdefault(&attributes, &defaults);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  pid_t pid = -1;
+  int error = ::posix_spawnp(&pid, words[0], &actions, &attributes, words.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  if (error != 0) return usage_error(system_error("scan.command.run", error, "unable to run " + escape(options.command[0])).message());
+  sys::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  Status served = Answers(options).serve(STDIN_FILENO, process.get());
+  pollfd ended{process.get(), POLLIN, 0};
+  bool has_ended = ::poll(&ended, 1, 0) == 1;
+  if (!has_ended) ::kill(pid, SIGTERM);  // the mirror has gone
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  TFS_TRY(std::move(served));
+  return has_ended ? command_status(options.command[0], status) : Status();
+}
 
 Status run(int argc, char** argv) {
   ScanOptions options;
   TFS_TRY(parse_options(argc, argv, options));
   if (options.is_done) return {};
-  sys::Fd mount = TFS_TRY(sys::open_at("scan.main.open", AT_FDCWD, options.mount.c_str(), O_RDONLY | O_DIRECTORY));
+  sys::Fd mount = TFS_TRY(open_mount(options.mount));
   control::Status status = TFS_TRY(ask_status(mount.get(), options.mount));
   if (status.version != control::kVersion) return mismatch("the tfs_journal of " + escape(options.mount) + " is of another version");
   if (options.asks_status) return print_status(status, options.is_json);
-  if (options.serves_wants) return Answers(mount.get(), options).serve(STDIN_FILENO);
+  if (options.serves_wants) {
+    mount.reset();
+    return options.command.empty() ? Answers(options).serve(STDIN_FILENO, -1) : serve_beside_command(options);
+  }
   if (status.is_lost) return Error{Kind::kSystem, 0, "scan.main.lost", "nobody reads the stream of " + escape(options.mount)};
   if (options.paths.empty()) return scan(mount.get(), options, ".");
   for (const std::string& path : options.paths) TFS_TRY(scan(mount.get(), options, path));

@@ -94,6 +94,10 @@ bool Applier::wants_xattr(std::string_view name) const {
 Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, const Object& target) {
   if (!wants_xattr(name)) return {};
   if (::setxattr(proc_path(path_fd).c_str(), std::string(name).c_str(), value.data(), value.size(), 0) != 0) {
+    // So says the kernel where it is no directory.
+    struct stat st;
+    bool is_wrong_type = errno == EACCES && name == "system.posix_acl_default" && ::fstat(path_fd, &st) == 0 && !S_ISDIR(st.st_mode);
+    if (is_wrong_type) errno = ENOTDIR;
     return at_object("apply.attributes.setxattr", errno, "set the attribute " + std::string(name) + " of", target);
   }
   return {};
@@ -138,15 +142,15 @@ Status Applier::keep(const Place& place, uint64_t id, const Object& target) {
 }
 
 Status Applier::put_back_lifted(const Object& target) {
-  if (state_.lifted_ino() == 0) return {};
+  if (!state_.has_lifted()) return {};
   sys::Fd fd = TFS_TRY(tree_.open_path(target));
   struct stat st;
-  if (::fstat(fd.get(), &st) == 0 && st.st_ino == state_.lifted_ino()) {
-    if (int error = apply::set_flags(fd.get(), state_.lifted_flags())) {
-      return at_object("apply.lift.again", error, "set the flags of", target);
-    }
-    state_.note_lifted(0, 0);
-  }
+  if (::fstat(fd.get(), &st) != 0) return {};
+  std::optional<uint32_t> was = state_.lifted(st.st_ino);
+  if (!was) return {};
+  int error = *was & State::kLiftedMode ? set_mode(fd.get(), *was) : apply::set_flags(fd.get(), *was);
+  if (error != 0) return at_object("apply.lift.again", error, "set the flags of", target);
+  state_.clear_lifted(st.st_ino);
   return {};
 }
 
@@ -163,14 +167,16 @@ Status Applier::lifting(const Object& in_the_way, const std::function<Status()>&
     if (apply::set_flags(fd->get(), flags & ~kForbiddingFlags) != 0) return status;
     status = operation();
     if (int error = apply::set_flags(fd->get(), flags)) return at_object("apply.lift.back", error, "set the flags of", in_the_way);
-    state_.note_lifted(0, 0);
+    state_.clear_lifted(st.st_ino);
     return status;
   }
   // An ordinary user's own file may be closed to its owner, while root at the source went in.
   if (is_root_ || S_ISLNK(st.st_mode) || st.st_uid != ::geteuid() || (st.st_mode & 0700) == 0700) return status;
+  state_.note_lifted(st.st_ino, State::kLiftedMode | (st.st_mode & 07777));
   if (set_mode(fd->get(), st.st_mode | 0700) != 0) return status;
   status = operation();
   if (int error = set_mode(fd->get(), st.st_mode)) return at_object("apply.lift.mode", error, "set the mode of", in_the_way);
+  state_.clear_lifted(st.st_ino);
   return status;
 }
 

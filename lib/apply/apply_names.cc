@@ -190,7 +190,7 @@ Status Applier::forget(const format::Forget&) {
   tree_.forget_file(id_);
   Place held = tree_.held_place(id_);
   if (again_ && ino_at(held) == 0) {
-    state_.note_lifted(0, 0);
+    state_.clear_all_lifted();
     return {};
   }
   // It may have been made immutable when it had no name any more.

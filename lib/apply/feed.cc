@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <climits>
-#include <thread>
 
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
@@ -14,9 +12,7 @@
 namespace tfs::apply {
 namespace {
 
-using std::chrono::milliseconds;
-
-constexpr milliseconds kFirstPause(100), kLongestPause(5000);
+constexpr int64_t kFirstPauseMs = 100, kLongestPauseMs = 5000;
 
 // Whether an error may go away by itself or by a person's hand, without a new start of the program.
 bool may_pass(const Error& error) {
@@ -36,53 +32,76 @@ bool may_pass(const Error& error) {
   }
 }
 
-// Stays at a frame that cannot be applied until it can: no frame is ever skipped.
-Status persist(Replay& replay, Status status) {
-  milliseconds pause = kFirstPause;
-  std::string said;
-  while (!status && may_pass(status.error())) {
-    std::string what = status.error().message();
-    if (what != said) sys::say(what + ": waiting, and trying again");
-    said = what;
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, kLongestPause);
-    status = replay.resume();
-  }
-  if (status && !said.empty()) sys::say("going on");
-  return status;
-}
-
-// False where nothing came in time.
-Result<bool> wait_for_input(int fd, uint64_t silence_ms) {
-  if (silence_ms == 0) return true;
-  pollfd input{fd, POLLIN, 0};
+// Waits so long for a descriptor to become readable, or for `stop`.
+enum class Wake { kReady, kTimeout, kStop };
+Result<Wake> wait_for(int fd, int stop, int64_t timeout_ms) {
+  pollfd polled[] = {{fd, POLLIN, 0}, {stop, POLLIN, 0}};
   int n;
   do {
-    n = ::poll(&input, 1, static_cast<int>(std::min<uint64_t>(silence_ms, INT_MAX)));
+    n = ::poll(polled, 2, static_cast<int>(std::clamp<int64_t>(timeout_ms, -1, INT_MAX)));
   } while (n < 0 && errno == EINTR);
   if (n < 0) return system_error("apply.feed.poll", errno, "unable to wait for the stream");
-  return n > 0;
+  if (polled[1].revents != 0) return Wake::kStop;
+  return n == 0 ? Wake::kTimeout : Wake::kReady;
 }
 
-Status pump(int fd, Replay& replay, uint64_t silence_ms, bool& is_silent) {
-  while (!replay.is_done()) {
-    if (!TFS_TRY(wait_for_input(fd, silence_ms))) {
-      is_silent = true;
-      return truncated("nothing has come for " + std::to_string(silence_ms / 1000) + " s, no heartbeat either");
-    }
-    size_t n = TFS_TRY(sys::read_some("apply.feed.read", fd, replay.space()));
-    if (n == 0) break;
-    TFS_TRY(persist(replay, replay.filled(n)));
+class Feed {
+ public:
+  Feed(int fd, int stop, Replay& replay, uint64_t silence_ms) : fd_(fd), stop_(stop), replay_(replay), silence_ms_(silence_ms) {}
+
+  FeedResult run() {
+    Status status = pump();
+    return {std::move(status), how_};
   }
-  return replay.finish();
-}
+
+ private:
+  Status pump() {
+    while (!replay_.is_done()) {
+      switch (TFS_TRY(wait_for(fd_, stop_, silence_ms_ == 0 ? -1 : static_cast<int64_t>(silence_ms_)))) {
+        case Wake::kStop: return stopped();
+        case Wake::kTimeout:
+          how_ = FeedEnd::kSilent;
+          return truncated("nothing has come for " + std::to_string(silence_ms_ / 1000) + " s, no heartbeat either");
+        case Wake::kReady: break;
+      }
+      size_t n = TFS_TRY(sys::read_some("apply.feed.read", fd_, replay_.space()));
+      if (n == 0) break;
+      TFS_TRY(persist(replay_.filled(n)));
+      replay_.note_heard();
+    }
+    return replay_.finish();
+  }
+
+  // Stays at a frame that cannot be applied until it can: no frame is ever skipped.
+  Status persist(Status status) {
+    int64_t pause = kFirstPauseMs;
+    std::string said;
+    while (!status && may_pass(status.error())) {
+      std::string what = status.error().message();
+      if (what != said) sys::say(what + ": waiting, and trying again");
+      said = what;
+      replay_.note_stuck(what);
+      if (TFS_TRY(wait_for(-1, stop_, pause)) == Wake::kStop) return stopped();
+      pause = std::min(pause * 2, kLongestPauseMs);
+      status = replay_.resume();
+    }
+    if (status && !said.empty()) sys::say("going on");
+    return status;
+  }
+
+  Status stopped() {
+    how_ = FeedEnd::kStopped;
+    return truncated("stopped by a signal");
+  }
+
+  const int fd_, stop_;
+  Replay& replay_;
+  const uint64_t silence_ms_;
+  FeedEnd how_ = FeedEnd::kAsItSays;
+};
 
 }  // namespace
 
-FeedResult feed(int fd, Replay& replay, uint64_t silence_ms) {
-  FeedResult result;
-  result.status = pump(fd, replay, silence_ms, result.is_silent);
-  return result;
-}
+FeedResult feed(int fd, int stop, Replay& replay, uint64_t silence_ms) { return Feed(fd, stop, replay, silence_ms).run(); }
 
 }  // namespace tfs::apply

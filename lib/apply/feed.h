@@ -8,11 +8,19 @@
 
 namespace tfs::apply {
 
-// `silence_ms` 0: wait for ever. Success: END, or where to stop, was reached. kTruncated: it broke off, or (`is_silent`) nothing came.
+enum class FeedEnd {
+  kAsItSays,  // END, where to stop, an error, or the end of the input
+  kSilent,    // nothing came for `silence_ms`
+  kStopped,   // `stop` became readable: the frame under way is done
+};
+
+// Success: END, or where to stop, was reached. kTruncated: it broke off, or ended otherwise as `how` says.
 struct FeedResult {
   Status status;
-  bool is_silent = false;
+  FeedEnd how = FeedEnd::kAsItSays;
 };
-FeedResult feed(int fd, Replay& replay, uint64_t silence_ms);
+
+// `silence_ms` 0: wait for ever. `stop`: a descriptor, or -1.
+FeedResult feed(int fd, int stop, Replay& replay, uint64_t silence_ms);
 
 }  // namespace tfs::apply

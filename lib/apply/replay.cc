@@ -1,5 +1,7 @@
 #include "lib/apply/replay.h"
 
+#include <algorithm>
+
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
 
@@ -7,6 +9,7 @@ namespace tfs::apply {
 
 using format::Frame;
 using format::Record;
+using format::RecordType;
 
 Replay::Replay(State* state, Applier* applier, Scan* scan, const ReplayOptions& options,
                std::function<void(const Frame&, const Record&)> tell)
@@ -51,7 +54,7 @@ Status Replay::drain() {
 }
 
 Status Replay::finish() const {
-  if (is_done_ && applier_ != nullptr && !options_.only_checks && !state_->has_position()) {
+  if (is_done_ && applier_ != nullptr && !options_.only_checks && !state_->is_exact()) {
     return mismatch("the stream ended before the mirror was exact: it needs a scan");
   }
   if (is_done_) return {};
@@ -92,6 +95,7 @@ Status Replay::take(const Frame& frame) {
 // The stream's epoch must be the one that is held.
 Status Replay::join(const format::Hello& hello) {
   hello_ = hello;
+  if (state_ != nullptr && applier_ != nullptr) note_source_time(hello.time);
   if (state_ == nullptr || !state_->has_position()) return {};
   format::Position held = state_->position();
   if (held.epoch == hello.epoch) return {};
@@ -104,12 +108,14 @@ Status Replay::need_scan(const Error& why) {
   if (!options_.waits_for_scan || scan_ == nullptr || options_.only_checks) return why;
   sys::say(why.message());
   if (scan_->wants().can_ask()) {
-    sys::say("asking for a scan");
-    scan_->wants().ask_scan(".");
+    bool has_nothing = options_.dir_is_empty && state_->block().frames == 0;
+    sys::say(has_nothing ? "asking for all content" : "asking for a scan");
+    has_nothing ? scan_->wants().ask_data_scan(".") : scan_->wants().ask_scan(".");
   } else {
     sys::say("waiting for a scan (tfs_scan at the source)");
   }
   state_->invalidate();
+  scan_->doubts().end();
   is_attached_ = is_waiting_ = true;
   return {};
 }
@@ -128,10 +134,30 @@ Status Replay::attach(uint64_t first) {
                                 "or be made equal by a scan (--assume-equal if it is equal already)"));
     }
     applied_ = first - 1;
-    if (state_ != nullptr && applier_ != nullptr) state_->set_position({sequence_.position().epoch, applied_});
+    if (state_ != nullptr && applier_ != nullptr) state_->set_exact({sequence_.position().epoch, applied_});
   }
   is_attached_ = true;
+  if (applier_ != nullptr && !options_.only_checks && state_->is_doubtful()) resolve_doubts();
   return {};
+}
+
+// A mirror that was not exact when it was left follows the stream and gets what it needs to be exact again.
+void Replay::resolve_doubts() {
+  if (scan_->doubts().is_open() || scan_->is_running()) {  // the stream broke off for a moment, and took questions with it
+    scan_->doubts().remind(INT64_MAX);
+    return scan_->remind(INT64_MAX);
+  }
+  bool is_all = state_->doubt_from() == State::kDoubtAll;
+  if (!scan_->wants().can_ask()) {
+    sys::say(is_all ? "the mirror is not exact: it needs a scan (tfs_scan at the source)"
+                    : "the machine went down unsynced: what has changed since is in doubt, and needs a scan (tfs_scan at the source)");
+  } else if (is_all) {
+    sys::say("the mirror is not exact: asking for a scan");
+    scan_->wants().ask_scan(".");
+  } else {
+    sys::say("the machine went down unsynced: having what has changed since scanned");
+    scan_->doubts().begin(scan_->wants());
+  }
 }
 
 // Whether [until] is applied, now or before.
@@ -148,15 +174,56 @@ Status Replay::run(const Frame& frame, const Record& record) {
     state_->begin(seq);
     Status status = applier_->apply(frame, record, again);
     if (!status && status.error().kind != Kind::kSystem && !again) state_->abandon();
-    if (!status && status.error().kind == Kind::kMismatch && !scan_->is_running()) return need_scan(status.error());
+    if (!status && status.error().kind == Kind::kMismatch && !scan_->is_forcing() && !scan_->is_running()) return need_scan(status.error());
     TFS_TRY(std::move(status));
     state_->finish(seq);
+    note(frame, record);
     if (scan_->is_running()) scan_->remind(sys::monotonic_ms());
     TFS_TRY(take_outcome());
   }
   applied_ = seq;
   is_done_ = is_done_ || std::holds_alternative<format::End>(record) || is_at_stop();
   return {};
+}
+
+// For the list of what is in doubt, and for those who ask how it goes.
+void Replay::note(const Frame& frame, const Record& record) {
+  StateBlock& block = state_->block();
+  block.frames.fetch_add(1, std::memory_order_relaxed);
+  block.bytes.fetch_add(frame.header.size, std::memory_order_relaxed);
+  if (scan_->doubts().is_open()) {
+    scan_->doubts().remind(sys::monotonic_ms());
+    auto touch = [&](const auto& r) {
+      if constexpr (requires { r.path; }) scan_->doubts().touch(r.path, frame.header.links);
+      if constexpr (requires { r.new_path; }) scan_->doubts().touch(r.new_path, frame.header.links);
+    };
+    RecordType type = frame.header.type;
+    bool is_change = type >= RecordType::kCreate && type < RecordType::kScanBegin;
+    if (is_change) std::visit(touch, record);
+  }
+  if (const auto* heartbeat = std::get_if<format::Heartbeat>(&record)) note_source_time(heartbeat->time);
+}
+
+void Replay::note_source_time(const format::Time& time) {
+  StateBlock& block = state_->block();
+  block.source_time_ms = std::max<int64_t>(block.source_time_ms, time.sec * 1000 + time.nsec / 1'000'000);
+}
+
+void Replay::note_heard() {
+  if (state_ == nullptr || applier_ == nullptr) return;
+  StateBlock& block = state_->block();
+  sys::WallTime now = sys::wall_time();
+  block.heard_at_ms = now.sec * 1000 + now.nsec / 1'000'000;
+  block.open_wants = scan_->wants().open_files();
+  block.activity = scan_->is_running() ? Activity::kScanning : state_->is_exact() ? Activity::kFollowing : Activity::kNeedsScan;
+}
+
+void Replay::note_stuck(const std::string& why) {
+  if (state_ == nullptr || applier_ == nullptr) return;
+  StateBlock& block = state_->block();
+  size_t size = why.copy(block.trouble, sizeof block.trouble - 1);
+  block.trouble[size] = '\0';
+  block.activity = Activity::kStuck;
 }
 
 // What a scan that ends with this frame has shown.
@@ -169,7 +236,7 @@ Status Replay::take_outcome() {
     Error error = mismatch("the mirror is not equal to its source at " + to_text(here));
     return options_.only_checks || state_->has_position() ? Status(error) : need_scan(error);
   }
-  if (!state_->has_position()) state_->set_position(here);
+  state_->set_exact(here);
   sys::say("exact at " + to_text(here));
   return {};
 }

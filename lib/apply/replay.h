@@ -35,6 +35,9 @@ class Replay {
   Status finish() const;
 
   bool is_done() const { return is_done_; }  // END, or [until]
+  // For those who ask: when the stream was heard, and what is being done.
+  void note_heard();
+  void note_stuck(const std::string& why);
   const format::Sequence& sequence() const { return sequence_; }
 
  private:
@@ -45,6 +48,9 @@ class Replay {
   Status run(const format::Frame& frame, const format::Record& record);
   bool is_at_stop() const;
   Status need_scan(const Error& why);
+  void resolve_doubts();
+  void note(const format::Frame& frame, const format::Record& record);
+  void note_source_time(const format::Time& time);
   Status take_outcome();
 
   State* state_;

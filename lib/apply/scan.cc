@@ -75,6 +75,7 @@ Scan::Outcome Scan::take_outcome() { return std::exchange(outcome_, Outcome::kNo
 
 void Scan::differs(const Object& object, const std::string& what) {
   differences_ += 1;
+  if (!only_checks_ && state_.is_exact()) state_.doubt_all();  // until all is repaired, whatever happens to this program
   if (only_checks_ && differences_ <= kSaidDifferences) sys::say("differs: " + shown(object) + ": " + what);
 }
 
@@ -86,6 +87,7 @@ void Scan::clear_ids() {
 Status Scan::begin(const format::ScanBegin& r) {
   is_running_ = true;
   has_ended_ = false;
+  was_exact_ = state_.is_exact();
   is_whole_ = (r.flags & format::kScanWhole) != 0;
   is_quick_ = (r.flags & format::kScanQuick) != 0;
   seed_ = r.seed;
@@ -93,6 +95,7 @@ Status Scan::begin(const format::ScanBegin& r) {
   listing_.clear();
   has_more_xattrs_ = false;
   wants_.clear();
+  doubts_.scan_begins(r.path);
   tree_.forget_all();
   clear_ids();
   if (only_checks_) return {};
@@ -532,8 +535,9 @@ void Scan::finish(bool exact) {
   if (only_checks_) sys::say("check: " + counts);
   else if (exact) sys::say("scan: " + counts + (differences_ == 0 ? "" : ", repaired"));
   else sys::say("scan: " + counts + ", not all repaired: content is missing that nobody was asked for (--wants)");
-  if (exact) outcome_ = is_whole_ || state_.has_position() ? Outcome::kExact : Outcome::kNone;
-  else outcome_ = Outcome::kDiffers;
+  bool ends_doubts = exact && doubts_.scan_ends();
+  if (!exact) outcome_ = Outcome::kDiffers;
+  else outcome_ = is_whole_ || was_exact_ || ends_doubts ? Outcome::kExact : Outcome::kNone;
 }
 
 }  // namespace tfs::apply

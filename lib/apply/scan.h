@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "lib/apply/doubts.h"
 #include "lib/apply/policy.h"
 #include "lib/apply/tree.h"
 #include "lib/apply/wants.h"
@@ -25,7 +26,7 @@ class Scan {
   Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks);
 
   // Whether ordinary frames are to be forced.
-  bool is_forcing() const { return is_running_ && !only_checks_; }
+  bool is_forcing() const { return !only_checks_ && (is_running_ || state_.is_doubtful()); }
   bool is_running() const { return is_running_; }
   // A scan has ended: with the mirror exact or not.
   enum class Outcome { kNone, kExact, kDiffers };
@@ -50,6 +51,7 @@ class Scan {
   // Keeps an object that has got a second link under its id.
   Status note_links(const Place& at, uint64_t id, const Object& shown_as);
   Wants& wants() { return wants_; }
+  Doubts& doubts() { return doubts_; }
   // What stands there is about to lose its last name.
   void name_goes(const Place& at);
   // A name has come into a directory that is being listed in several frames.
@@ -78,9 +80,10 @@ class Scan {
   State& state_;
   const Policy policy_;
   Wants& wants_;
+  Doubts doubts_;
   const bool only_checks_;
   sys::Fd ids_;
-  bool is_running_ = false, has_ended_ = false, is_whole_ = false;
+  bool is_running_ = false, has_ended_ = false, is_whole_ = false, was_exact_ = false;
   Outcome outcome_ = Outcome::kNone;
   uint64_t seed_ = 0;
   uint64_t names_ = 0, bytes_ = 0, differences_ = 0;

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kFileSize = 4096;
 constexpr char kMagic[8] = {'T', 'F', 'S', 'S', 'T', 'A', 'T', 'E'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 static_assert(sizeof(StateBlock) <= kFileSize);
 
 // "NAME" of the directory DIR is ".NAME.tfs" beside it.
@@ -32,6 +32,11 @@ Result<std::string> place_of(const std::string& dir, int dir_fd) {
   if (path == "/" || own.st_dev != above.st_dev) return path + "/" + kInnerName;
   size_t slash = path.rfind('/');
   return path.substr(0, slash + 1) + "." + path.substr(slash + 1) + ".tfs";
+}
+
+Result<std::string> boot_id() {
+  std::string text = TFS_TRY(sys::read_file("apply.state.boot_id", AT_FDCWD, "/proc/sys/kernel/random/boot_id", sizeof StateBlock::boot_id - 1));
+  return text.substr(0, text.find('\n'));
 }
 
 }  // namespace
@@ -50,19 +55,19 @@ Result<State> State::open_directory(const std::string& dir, int dir_fd, bool mak
 
 Status State::map(bool makes) {
   int flags = makes ? O_RDWR | O_CREAT | O_NOFOLLOW : O_RDONLY | O_NOFOLLOW;
-  sys::Fd fd = TFS_TRY(sys::open_at("apply.state.file", directory_.get(), "state", flags, 0600));
+  file_ = TFS_TRY(sys::open_at("apply.state.file", directory_.get(), "state", flags, 0600));
   struct stat st;
-  if (::fstat(fd.get(), &st) != 0) return system_error("apply.state.size", errno, "unable to read " + escape(path_));
+  if (::fstat(file_.get(), &st) != 0) return system_error("apply.state.size", errno, "unable to read " + escape(path_));
   bool is_new = st.st_size == 0;
   if (is_new && !makes) return system_error("apply.state.none", ENOENT, "no state in " + escape(path_));
   if (is_new) {
-    if (int error = ::posix_fallocate(fd.get(), 0, kFileSize)) {
+    if (int error = ::posix_fallocate(file_.get(), 0, kFileSize)) {
       return system_error("apply.state.allocate", error, "unable to make room in " + escape(path_));
     }
   } else if (static_cast<size_t>(st.st_size) < kFileSize) {
     return mismatch("the state file in " + escape(path_) + " is cut short: the mirror needs a scan");
   }
-  void* at = ::mmap(nullptr, kFileSize, makes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd.get(), 0);
+  void* at = ::mmap(nullptr, kFileSize, makes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file_.get(), 0);
   if (at == MAP_FAILED) return system_error("apply.state.map", errno, "unable to map the state of " + escape(path_));
   block_.reset(static_cast<StateBlock*>(at));
   // Zeros, too, where the program was killed before it had come to this.
@@ -90,6 +95,7 @@ Result<State> State::open(const std::string& dir, int dir_fd) {
   if (::mkdirat(state.directory_.get(), "held", 0700) != 0 && errno != EEXIST) {
     return system_error("apply.state.held", errno, "unable to write " + escape(state.path_));
   }
+  TFS_TRY(state.begin_run());
   state.held_ = TFS_TRY(sys::open_at("apply.state.open_held", state.directory_.get(), "held", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   return state;
 }
@@ -100,6 +106,65 @@ Result<State> State::inspect(const std::string& dir, int dir_fd) {
   return state;
 }
 
+// What another start of the machine means, and the mark of this one.
+Status State::begin_run() {
+  std::string boot = TFS_TRY(boot_id());
+  bool lost_power = has_position() && !block_->is_closed && std::strncmp(block_->boot_id, boot.c_str(), sizeof block_->boot_id) != 0;
+  if (lost_power) {
+    bool doubted_all = is_doubtful() && block_->doubt_from == kDoubtAll;
+    if (!is_doubtful() || (!doubted_all && block_->doubt_from > block_->synced)) block_->doubt_from.store(block_->synced);
+    block_->standing = Standing::kDoubtful;
+    block_->applied.store(block_->synced);
+    block_->pending.store(block_->synced);
+    block_->moved_ino = 0;
+  }
+  // What was in doubt is told by the frames: they are read once more.
+  if (is_doubtful() && block_->doubt_from != kDoubtAll) {
+    block_->applied.store(block_->doubt_from);
+    block_->pending.store(block_->doubt_from);
+  }
+  std::memset(block_->boot_id, 0, sizeof block_->boot_id);
+  std::memcpy(block_->boot_id, boot.data(), boot.size());
+  block_->is_closed = 0;
+  block_->frames = block_->bytes = block_->waiting_bytes = block_->open_wants = 0;
+  block_->heard_at_ms = 0;
+  block_->activity = Activity::kNone;
+  block_->pid = static_cast<uint32_t>(::getpid());
+  return write_out();
+}
+
+Status State::write_out() {
+  if (::msync(block_.get(), kFileSize, MS_SYNC) != 0 || ::fdatasync(file_.get()) != 0) {
+    return system_error("apply.state.sync", errno, "unable to sync " + escape(path_));
+  }
+  return {};
+}
+
+// In this order: a frame that is counted as synced is on disk before that is said.
+Status State::sync() {
+  uint64_t applied = block_->applied.load(std::memory_order_acquire);
+  if (block_->synced == applied) return {};
+  if (::syncfs(directory_.get()) != 0) return system_error("apply.state.syncfs", errno, "unable to sync the mirror of " + escape(path_));
+  block_->synced = applied;
+  return write_out();
+}
+
+Status State::close() {
+  TFS_TRY(sync());
+  block_->is_closed = 1;
+  block_->activity = Activity::kNone;
+  block_->pid = 0;
+  return write_out();
+}
+
+// Asked of the process and not of the lock, which would be in the way of a program that starts at this moment.
+bool State::is_in_use() const {
+  uint32_t pid = block_->pid;
+  if (pid == 0) return false;
+  Result<std::string> name = sys::read_file("apply.state.comm", AT_FDCWD, ("/proc/" + std::to_string(pid) + "/comm").c_str(), 32);
+  return name && *name == "tfs_mirror\n";
+}
+
 format::Position State::position() const {
   format::Position position;
   std::memcpy(position.epoch.bytes.data(), block_->epoch, sizeof block_->epoch);
@@ -107,14 +172,29 @@ format::Position State::position() const {
   return position;
 }
 
-void State::set_position(const format::Position& position) {
-  set_unproved(position);
-  block_->is_valid = 1;
+void State::set_exact(const format::Position& position) {
+  bool is_new = std::memcmp(block_->epoch, position.epoch.bytes.data(), sizeof block_->epoch) != 0;
+  if (is_new || !has_position()) set_unproved(position);
+  block_->standing = Standing::kExact;
 }
 
+void State::set_doubtful(const format::Position& position) {
+  set_unproved(position);
+  block_->doubt_from = kDoubtAll;
+  block_->standing = Standing::kDoubtful;
+}
+
+void State::doubt_all() {
+  if (!has_position()) return;
+  block_->doubt_from = kDoubtAll;
+  block_->standing = Standing::kDoubtful;
+}
+
+// Nothing of this is on disk for sure: [synced] begins anew.
 void State::set_unproved(const format::Position& position) {
-  block_->is_valid = 0;
+  block_->standing = Standing::kNone;
   std::memcpy(block_->epoch, position.epoch.bytes.data(), sizeof block_->epoch);
+  block_->synced = 0;
   block_->pending = position.seq;
   block_->applied = position.seq;
 }
@@ -127,8 +207,26 @@ void State::begin(uint64_t seq) {
 }
 
 void State::note_lifted(uint64_t ino, uint32_t flags) {
-  block_->lifted_flags = flags;
-  block_->lifted_ino.store(ino, std::memory_order_release);
+  StateBlock::Lifted& slot = block_->lifted[0].ino == 0 ? block_->lifted[0] : block_->lifted[1];
+  slot.flags = flags;
+  slot.ino.store(ino, std::memory_order_release);
+}
+
+void State::clear_lifted(uint64_t ino) {
+  for (StateBlock::Lifted& slot : block_->lifted) {
+    if (slot.ino == ino) slot.ino = 0;
+  }
+}
+
+void State::clear_all_lifted() {
+  for (StateBlock::Lifted& slot : block_->lifted) slot.ino = 0;
+}
+
+std::optional<uint32_t> State::lifted(uint64_t ino) const {
+  for (const StateBlock::Lifted& slot : block_->lifted) {
+    if (slot.ino == ino) return slot.flags;
+  }
+  return {};
 }
 
 }  // namespace tfs::apply

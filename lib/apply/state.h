@@ -1,13 +1,18 @@
 // What a mirror remembers about itself, in a directory beside it on the same filesystem (or inside it under kInnerName where
-// it is itself a mount point): how far it is, what was under way, and the objects that have no name.
+// it is itself a mount point): how far it is, what was under way, how sure that is, and the objects that have no name.
 //
 // The state file is made in full size and mapped: storing a position is one write to memory, which a full disk cannot refuse and
 // a kill at any instruction leaves whole. Before an operation [pending] says which frame is under way, afterwards [applied];
 // a restart that finds them apart does that frame again, and [moved_ino] tells whether a rename had already happened.
+//
+// A kill leaves the files as they were; a power cut does not. [boot_id] tells the two apart: behind another start of the machine
+// only what was synced is sure, so the position goes back to [synced], and whatever the frames behind it touch is in doubt until a
+// scan has shown it (doubts.h), unless the last program had closed its state, with all of it on disk.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lib/format/position.h"
@@ -18,33 +23,69 @@ namespace tfs::apply {
 
 constexpr char kInnerName[] = ".tfs-mirror";  // never carried by a source
 
+// How the mirror stands to its source.
+enum class Standing : uint32_t {
+  kNone = 0,      // it has no position: nothing is known
+  kExact = 1,     // equal to the source at [applied]
+  kDoubtful = 2,  // it follows from [applied], but what [doubt_from] tells is in doubt until a scan has shown it
+};
+
+// What the running program is at, for those who ask (tfs_mirror --status).
+enum class Activity : uint32_t { kNone = 0, kFollowing = 1, kScanning = 2, kNeedsScan = 3, kStuck = 4 };
+
 // The layout of the file. Native byte order: it does not leave the machine.
 struct StateBlock {
   char magic[8];
   uint32_t version;
-  std::atomic<uint32_t> is_valid;  // the mirror was equal to its source at [applied]
+  std::atomic<Standing> standing;
   uint8_t epoch[16];
   std::atomic<uint64_t> applied;
   std::atomic<uint64_t> pending;
-  std::atomic<uint64_t> moved_ino;  // of the object that the pending RENAME is about, on this filesystem
-  std::atomic<uint64_t> lifted_ino;  // of an object whose inode flags were taken off for a moment
-  std::atomic<uint32_t> lifted_flags;
+  std::atomic<uint64_t> moved_ino;   // of the object that the pending RENAME is about, on this filesystem
+  struct Lifted {
+    std::atomic<uint64_t> ino;    // of an object whose inode flags or mode were changed for a moment; 0: none
+    std::atomic<uint32_t> flags;  // what they were; kLiftedMode and the mode, where it is that
+  } lifted[2];                    // a rename can meet two such directories
+  std::atomic<uint32_t> is_closed;  // the program ended with all of it on disk
+  char boot_id[40];                 // of the machine's start in which it was written, as text
+  std::atomic<uint64_t> synced;     // everything up to this frame is on disk
+  std::atomic<uint64_t> doubt_from;  // kDoubtful: what frames behind this one touch; kDoubtAll: anything
+
+  // For those who ask; they prove nothing.
+  std::atomic<int64_t> heard_at_ms;     // when bytes of the stream last came, since 1970
+  std::atomic<int64_t> source_time_ms;  // the latest time that the stream told
+  std::atomic<uint64_t> frames, bytes;  // applied since the program was started
+  std::atomic<uint64_t> waiting_bytes;  // read or readable, and not applied yet
+  std::atomic<Activity> activity;
+  std::atomic<uint32_t> pid;
+  std::atomic<uint64_t> open_wants;
+  char trouble[256];  // kStuck: why; text that may be torn
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
 
 class State {
  public:
+  static constexpr uint64_t kDoubtAll = UINT64_MAX;
+
   // Opens the state of the mirror `dir` (open at `dir_fd`), made if there is none. Locked: a second one is refused.
   static Result<State> open(const std::string& dir, int dir_fd);
   // Only looks. kSystem/ENOENT where there is none.
   static Result<State> inspect(const std::string& dir, int dir_fd);
 
-  bool has_position() const { return block_->is_valid != 0; }
+  // Whether it can go on at position(): exact or not.
+  bool has_position() const { return block_->standing != Standing::kNone; }
+  bool is_exact() const { return block_->standing == Standing::kExact; }
+  bool is_doubtful() const { return block_->standing == Standing::kDoubtful; }
+  uint64_t doubt_from() const { return block_->doubt_from; }
   format::Position position() const;
-  void set_position(const format::Position& position);  // and valid
-  // As far as this, but not equal to the source until a scan has said so.
+  // At `position`, and equal to the source there.
+  void set_exact(const format::Position& position);
+  // Follows from `position`; what differs from the source is not known.
+  void set_doubtful(const format::Position& position);
+  void doubt_all();  // something was found to differ: no more exact, where it was
+  // As far as this, and no way to go on from there: a scan is under way.
   void set_unproved(const format::Position& position);
-  void invalidate() { block_->is_valid = 0; }
+  void invalidate() { block_->standing = Standing::kNone; }
 
   // Brackets one frame.
   void begin(uint64_t seq);
@@ -56,15 +97,29 @@ class State {
   bool is_pending(uint64_t seq) const { return block_->pending == seq && block_->applied < seq; }
   uint64_t moved_ino() const { return block_->moved_ino; }
 
+  static constexpr uint32_t kLiftedMode = uint32_t{1} << 31;  // no inode flag that is carried has this bit
   void note_lifted(uint64_t ino, uint32_t flags);
-  uint64_t lifted_ino() const { return block_->lifted_ino; }
-  uint32_t lifted_flags() const { return block_->lifted_flags; }
+  bool has_lifted() const { return block_->lifted[0].ino != 0 || block_->lifted[1].ino != 0; }
+  void clear_lifted(uint64_t ino);
+  void clear_all_lifted();
+  // What the object had before, where it is noted.
+  std::optional<uint32_t> lifted(uint64_t ino) const;
+
+  // Puts all that has been applied on disk, then notes how far that was: nothing where it was so already. Any thread may call it.
+  Status sync();
+  // The same, and the next program need not ask whether the machine was started anew.
+  Status close();
 
   // The directory of nameless objects, one under each id.
   int held_fd() const { return held_.get(); }
   static std::string held_name(uint64_t id) { return std::to_string(id); }
   int directory_fd() const { return directory_.get(); }
   const std::string& path() const { return path_; }
+
+  StateBlock& block() { return *block_; }
+  const StateBlock& block() const { return *block_; }
+  // Whether a program works on the mirror now.
+  bool is_in_use() const;
 
  private:
   State() = default;
@@ -73,9 +128,11 @@ class State {
   };
   static Result<State> open_directory(const std::string& dir, int dir_fd, bool makes);
   Status map(bool makes);
+  Status begin_run();
+  Status write_out();
 
   std::string path_;
-  sys::Fd directory_, held_;
+  sys::Fd directory_, held_, file_;
   std::unique_ptr<sys::LockFile> lock_;
   std::unique_ptr<StateBlock, Unmap> block_;
 };

@@ -7,7 +7,7 @@
 namespace tfs::apply {
 namespace {
 
-const std::string kScanWord = "scan ";
+const std::string kScanWord = "scan ", kDataScanWord = "scan-data ";
 
 bool is_at_or_below(const std::string& path, const std::string& top) {
   return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
@@ -15,45 +15,45 @@ bool is_at_or_below(const std::string& path, const std::string& top) {
 
 }  // namespace
 
-Wants::Wants(sys::Fd out) : out_(std::move(out)) {
-  if (out_.is_open()) writer_ = std::thread([this] { run(); });
-}
-
 Wants::~Wants() {
-  {
-    std::lock_guard guard(mutex_);
-    is_ending_ = true;
-    lines_.clear();
-    wake_.notify_one();
-  }
-  // A reader that does not read would keep the thread in write(2): the process ends without it.
-  if (writer_.joinable()) writer_.detach();
+  std::lock_guard guard(channel_->mutex);
+  channel_->writer += 1;
+  channel_->wake.notify_all();
 }
 
-void Wants::run() {
-  std::unique_lock lock(mutex_);
+void Wants::attach(sys::Fd out) {
+  if (!out.is_open()) return;
+  std::lock_guard guard(channel_->mutex);
+  channel_->lines.clear();
+  channel_->writer += 1;
+  channel_->can_ask = true;
+  channel_->wake.notify_all();
+  std::thread([channel = channel_, out = std::move(out), number = channel_->writer] { write_lines(channel, out, number); }).detach();
+}
+
+void Wants::write_lines(const std::shared_ptr<Channel>& channel, const sys::Fd& out, uint64_t number) {
+  std::unique_lock lock(channel->mutex);
   while (true) {
-    wake_.wait(lock, [this] { return !lines_.empty() || is_ending_; });
-    if (is_ending_) return;
+    channel->wake.wait(lock, [&] { return !channel->lines.empty() || channel->writer != number; });
+    if (channel->writer != number) return;
     std::string text;
-    while (!lines_.empty() && text.size() < 65536) {
-      text += lines_.front();
-      lines_.pop_front();
+    while (!channel->lines.empty() && text.size() < 65536) {
+      text += channel->lines.front();
+      channel->lines.pop_front();
     }
     lock.unlock();
-    Status status = sys::write_all("apply.wants.write", out_.get(), as_bytes(text));
-    if (!status) {
-      sys::warn("nobody answers wants: " + status.error().message());
-      return;
-    }
+    Status status = sys::write_all("apply.wants.write", out.get(), as_bytes(text));
     lock.lock();
+    if (status || channel->writer != number) continue;
+    channel->can_ask = false;
+    return sys::warn("nobody answers wants: " + status.error().message());
   }
 }
 
 void Wants::put(std::string line) {
-  std::lock_guard guard(mutex_);
-  lines_.push_back(std::move(line));
-  wake_.notify_one();
+  std::lock_guard guard(channel_->mutex);
+  channel_->lines.push_back(std::move(line));
+  channel_->wake.notify_all();
 }
 
 void Wants::ask(uint64_t id, const File& file) {
@@ -90,8 +90,8 @@ void Wants::drop(uint64_t id) { files_.erase(id); }
 void Wants::clear() {
   files_.clear();
   has_overflowed_ = false;
-  std::lock_guard guard(mutex_);
-  std::erase_if(lines_, [](const std::string& line) { return !line.starts_with(kScanWord); });
+  std::lock_guard guard(channel_->mutex);
+  std::erase_if(channel_->lines, [](const std::string& line) { return !line.starts_with(kScanWord) && !line.starts_with(kDataScanWord); });
 }
 
 void Wants::ask_scan(const std::string& path) {
@@ -100,10 +100,16 @@ void Wants::ask_scan(const std::string& path) {
   put(kScanWord + escape(path) + "\n");
 }
 
+void Wants::ask_data_scan(const std::string& path) {
+  if (!can_ask()) return;
+  last_news_ms_ = sys::monotonic_ms();
+  put(kDataScanWord + escape(path) + "\n");
+}
+
 bool Wants::is_overdue(int64_t now_ms, int64_t patience_ms) {
   if (!can_ask() || now_ms - last_news_ms_ < patience_ms) return false;
-  std::lock_guard guard(mutex_);
-  return lines_.empty();
+  std::lock_guard guard(channel_->mutex);
+  return channel_->lines.empty();
 }
 
 void Wants::ask_again() {

@@ -3,9 +3,11 @@
 // (a connection breaks), so what stays open for a while without any answer is asked for again.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,12 +23,14 @@ class Wants {
   // Beyond so many files no more are noted, and another scan is needed: memory is bounded.
   static constexpr size_t kMaxFiles = 16384;
 
-  explicit Wants(sys::Fd out);  // not open: nothing can be asked for
+  Wants() : channel_(std::make_shared<Channel>()) {}
   ~Wants();
   Wants(const Wants&) = delete;
   Wants& operator=(const Wants&) = delete;
 
-  bool can_ask() const { return out_.is_open(); }
+  // Where lines go from now on; until then nothing can be asked for.
+  void attach(sys::Fd out);
+  bool can_ask() const { return channel_->can_ask; }
   bool is_empty() const { return files_.empty(); }
   size_t open_files() const { return files_.size(); }
   bool has_overflowed() const { return has_overflowed_; }
@@ -39,6 +43,7 @@ class Wants {
 
   // Asks the source to describe itself at and below a path.
   void ask_scan(const std::string& path);
+  void ask_data_scan(const std::string& path);  // with content instead of hashes
   // Asks for all that is open once more, where nothing has been asked for or come for `patience_ms`: false where it is too early.
   bool is_overdue(int64_t now_ms, int64_t patience_ms);
   void ask_again();
@@ -54,20 +59,22 @@ class Wants {
     std::string path;
     std::map<uint64_t, uint64_t> stretches;  // offset to end
   };
+  // What is shared with the thread that writes, which may outlive us: a reader that does not read keeps it in write(2).
+  struct Channel {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<std::string> lines;
+    uint64_t writer = 0;  // the number of the thread that is to write
+    std::atomic<bool> can_ask{false};
+  };
+  static void write_lines(const std::shared_ptr<Channel>& channel, const sys::Fd& out, uint64_t number);
   void ask(uint64_t id, const File& file);
   void put(std::string line);
-  void run();
 
-  sys::Fd out_;
+  const std::shared_ptr<Channel> channel_;
   std::map<uint64_t, File> files_;
   bool has_overflowed_ = false;
   int64_t last_news_ms_ = 0;
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::string> lines_;
-  bool is_ending_ = false;
-  std::thread writer_;
 };
 
 }  // namespace tfs::apply

@@ -32,7 +32,7 @@ Result<Pipe> make_pipe() {
 }
 
 // In the child: only calls that are safe behind fork(2) in a process with threads.
-[[noreturn]] void run_child(char* const* words, int output, int failure, pid_t parent) {
+[[noreturn]] void run_child(char* const* words, int input, int output, int failure, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(127);  // the parent was gone before that
@@ -40,8 +40,8 @@ Result<Pipe> make_pipe() {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   std::signal(SIGPIPE, SIG_DFL);  // tools of ours ignore it, and that would be inherited
-  int null = ::open("/dev/null", O_RDONLY);
-  if (null >= 0 && ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0) {
+  int null = input < 0 ? ::open("/dev/null", O_RDONLY) : -1;
+  if (::dup2(input < 0 ? null : input, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0) {
     if (null > STDERR_FILENO) ::close(null);
     ::execvp(words[0], words);
   }
@@ -62,20 +62,23 @@ int failure_of(int fd) {
 Child::Child(pid_t pid, sys::Fd process, sys::Fd output) : pid_(pid), process_(std::move(process)), output_(std::move(output)) {}
 
 Child::Child(Child&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), process_(std::move(other.process_)), output_(std::move(other.output_)) {}
+    : pid_(std::exchange(other.pid_, -1)), process_(std::move(other.process_)), output_(std::move(other.output_)),
+      input_(std::move(other.input_)) {}
 
-Result<Child> Child::start(const std::vector<std::string>& words) {
+Result<Child> Child::start(const std::vector<std::string>& words, bool has_input) {
   Pipe output = TFS_TRY(make_pipe()), failure = TFS_TRY(make_pipe());
+  Pipe input = has_input ? TFS_TRY(make_pipe()) : Pipe();
   ::fcntl(output.in.get(), F_SETPIPE_SZ, kPipeSize);
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   pid_t parent = ::getpid(), pid = ::fork();
   if (pid < 0) return system_error("source.child.fork", errno, "unable to start " + escape(words[0]));
-  if (pid == 0) run_child(argv.data(), output.out.get(), failure.out.get(), parent);
+  if (pid == 0) run_child(argv.data(), has_input ? input.in.get() : -1, output.out.get(), failure.out.get(), parent);
   ::setpgid(pid, pid);  // here as well: whichever of both comes first
   sys::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   Child child(pid, std::move(process), std::move(output.in));
+  child.input_ = std::move(input.out);
   failure.out.reset();
   int error = failure_of(failure.in.get());
   if (error == 0) return child;
@@ -103,6 +106,7 @@ std::optional<int> Child::reap() {
 }
 
 void Child::stop() {
+  input_.reset();
   output_.reset();
   if (pid_ < 0) return;
   ::kill(-pid_, SIGTERM);

@@ -13,15 +13,17 @@ namespace tfs::source {
 
 class Child {
  public:
-  // Runs `words`, found through PATH. Standard input is /dev/null, standard error ours. kUsage where it cannot be run at all.
+  // Runs `words`, found through PATH. Standard input is /dev/null, or with `has_input` a pipe from us; standard error is ours. kUsage
+  // where it cannot be run at all.
   // Call it from a thread that lives as long as the process: with that thread, the child is told to end (PR_SET_PDEATHSIG).
-  static Result<Child> start(const std::vector<std::string>& words);
+  static Result<Child> start(const std::vector<std::string>& words, bool has_input = false);
 
   Child(Child&& other) noexcept;
   Child& operator=(Child&&) = delete;
   ~Child() { stop(); }
 
   int output() const { return output_.get(); }
+  sys::Fd take_input() { return std::move(input_); }  // the way in, with `has_input`
 
   // Waits up to `most_ms` for its end; the status as waitpid(2) has it. Nothing where it still runs.
   std::optional<int> wait(int most_ms);
@@ -34,7 +36,7 @@ class Child {
 
   pid_t pid_ = -1;   // -1 once it is reaped
   sys::Fd process_;  // pidfd_open(2)
-  sys::Fd output_;
+  sys::Fd output_, input_;
 };
 
 // "exit status 3", "killed by signal 9".

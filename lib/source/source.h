@@ -21,6 +21,7 @@ struct Settings {
   std::vector<std::string> command;  // "%p" stands for the position
   uint64_t least_pause_ms = 500;
   uint64_t most_pause_ms = 30'000;
+  bool has_input = false;  // its standard input is a pipe from us
 };
 
 enum class StreamEnd {
@@ -42,6 +43,7 @@ class Source {
   // Runs the command. Where it cannot be run there is no use in trying again.
   Status start(const std::optional<format::Position>& position);
   int output() const { return child_->output(); }
+  sys::Fd take_input() { return child_->take_input(); }
 
   // The stream of this run is over.
   Decision finish(StreamEnd end, bool has_progressed);

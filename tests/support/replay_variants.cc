@@ -123,7 +123,7 @@ class Mirror {
   const std::string dir_;
   std::unique_ptr<apply::State> state_;
   std::unique_ptr<apply::Tree> tree_;
-  apply::Wants wants_{sys::Fd()};
+  apply::Wants wants_;
   std::unique_ptr<apply::Scan> scan_;
   std::unique_ptr<apply::Applier> applier_;
 };
