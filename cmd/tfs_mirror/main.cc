@@ -97,7 +97,7 @@ source::StreamEnd end_of(const apply::FeedResult& result) {
 }
 
 // Runs the command again and again until the stream has ended in order, or a person is needed, or we are stopped.
-Status follow_command(Mirror& mirror, const apply::State& state, const MirrorOptions& options, int stop) {
+Status follow_command(Mirror& mirror, apply::State& state, const MirrorOptions& options, int stop) {
   source::Settings settings;
   settings.command = options.command;
   settings.has_input = options.bootstraps;
@@ -113,7 +113,10 @@ Status follow_command(Mirror& mirror, const apply::State& state, const MirrorOpt
     bool has_progressed = state.has_position() && (!position || *position != state.position());
     source::Decision decision = source.finish(end_of(result), has_progressed);
     if (decision.what == source::Decision::What::kDone) return {};
-    if (decision.what == source::Decision::What::kGiveUp) return decision.why;
+    bool starts_over = options.bootstraps && state.has_position() && decision.what == source::Decision::What::kGiveUp &&
+                       decision.why.kind == Kind::kMismatch;
+    if (starts_over) state.invalidate();  // what it held is gone at the source: from anywhere, then, and a scan
+    else if (decision.what == source::Decision::What::kGiveUp) return decision.why;
     sys::say(decision.why.message() + ": trying again in " + std::to_string(decision.pause_ms) + " ms");
     pollfd stopped{stop, POLLIN, 0};
     if (::poll(&stopped, 1, static_cast<int>(decision.pause_ms)) == 1) return truncated("stopped by a signal");

@@ -9,7 +9,7 @@
 namespace tfs {
 
 struct MirrorReport {
-  std::string_view state;  // one of the words of tfs_mirror(1) STATUS
+  std::string_view state;  // one of the words of tfs_mirror(1)
   std::string position;    // "EPOCH:SEQ", empty for none
   std::string trouble;     // why it is stuck
   bool is_exact = false, is_running = false;
