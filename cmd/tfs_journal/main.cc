@@ -48,7 +48,8 @@ class Way {
   // What cannot be written to is said before anything is mounted. A path where nobody reads yet is no error: the mount serves, and
   // the stream begins when someone comes.
   Status open() {
-    Result<sys::Fd> fd = options_.output.empty() ? journal::standard_output(places_) : journal::open_output(options_.output, places_);
+    Result<sys::Fd> fd =
+        options_.output.empty() ? journal::standard_output(places_) : journal::open_output(options_.output, places_);
     if (fd) {
       opened_ = std::move(*fd);
     } else if (options_.output.empty() || (fd.error().sys_errno != ENXIO && fd.error().sys_errno != ECONNREFUSED)) {

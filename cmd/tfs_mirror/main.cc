@@ -50,8 +50,13 @@ Status dry_run(apply::State* state, const apply::ReplayOptions& options) {
 class Mirror {
  public:
   Mirror(sys::Fd root, apply::State& state, const MirrorOptions& options, int stop)
-      : root_(root.get()), stop_(stop), state_(state), options_(options), tree_(std::move(root), state),
-        scan_(tree_, state, options.policy, wants_, options.replay.only_checks), applier_(tree_, state, options.policy, scan_),
+      : root_(root.get()),
+        stop_(stop),
+        state_(state),
+        options_(options),
+        tree_(std::move(root), state),
+        scan_(tree_, state, options.policy, wants_, options.replay.only_checks),
+        applier_(tree_, state, options.policy, scan_),
         upkeep_(state, options.dir, options.metrics, options.sync_ms) {}
 
   void send_wants_to(sys::Fd out) { wants_.attach(std::move(out)); }
@@ -166,7 +171,8 @@ Status wait_for(const MirrorOptions& options, int root) {
       if (here.epoch != options.wait->epoch) return mismatch("the mirror is in another epoch: at " + to_text(here));
     }
     if (options.silence_ms != 0 && sys::monotonic_ms() - began >= static_cast<int64_t>(options.silence_ms)) {
-      return Error{Kind::kSystem, 0, "mirror.wait.timeout", escape(options.dir) + " has not come to " + to_text(*options.wait) + " in time"};
+      return Error{Kind::kSystem, 0, "mirror.wait.timeout",
+                   escape(options.dir) + " has not come to " + to_text(*options.wait) + " in time"};
     }
     std::this_thread::sleep_for(kPause);
   }
@@ -188,7 +194,8 @@ Status look(const MirrorOptions& options, int root) {
   if (!state) return std::move(state).error();
   if (options.asks_status) return print_status(*state, options.is_json);
   if (!state->has_position()) return mismatch(escape(options.dir) + " has no position: it is not a valid mirror");
-  if (!state->is_exact()) return mismatch(escape(options.dir) + " is at " + to_text(state->position()) + ", but not exact: it needs a scan");
+  if (!state->is_exact())
+    return mismatch(escape(options.dir) + " is at " + to_text(state->position()) + ", but not exact: it needs a scan");
   std::puts(to_text(state->position()).c_str());
   return {};
 }
@@ -215,7 +222,8 @@ Status run(int argc, char** argv) {
   if (options.is_done) return {};
   sys::Fd root = TFS_TRY(sys::open_at("mirror.main.open", AT_FDCWD, options.dir.c_str(), O_RDONLY | O_DIRECTORY));
   if (options.asks_position || options.asks_status || options.wait) return look(options, root.get());
-  if (options.command.empty() && ::isatty(STDIN_FILENO)) return usage_error("standard input is a terminal: the stream comes from a pipe or a file");
+  if (options.command.empty() && ::isatty(STDIN_FILENO))
+    return usage_error("standard input is a terminal: the stream comes from a pipe or a file");
   options.replay.dir_is_empty = is_empty(options.dir);
   if (!options.is_dry_run) return replay(std::move(root), options);
   Result<apply::State> state = apply::State::inspect(options.dir, root.get());

@@ -48,14 +48,18 @@ Status parse_options(int argc, char** argv, MirrorOptions& options) {
              options.bootstraps = options.replay.waits_for_scan = true;
              return {};
            }},
-          {"--wait-scan", 0, "", "where the stream does not fit, wait for a scan (as with --wants)", cli::set_flag(options.replay.waits_for_scan)},
-          {"--check", 0, "", "follow up to the end of a scan, repair nothing, say what differs", cli::set_flag(options.replay.only_checks)},
-          {"--assume-equal", 0, "", "I vouch that DIR is equal to the store where the stream begins", cli::set_flag(options.replay.assumes_equal)},
+          {"--wait-scan", 0, "", "where the stream does not fit, wait for a scan (as with --wants)",
+           cli::set_flag(options.replay.waits_for_scan)},
+          {"--check", 0, "", "follow up to the end of a scan, repair nothing, say what differs",
+           cli::set_flag(options.replay.only_checks)},
+          {"--assume-equal", 0, "", "I vouch that DIR is equal to the store where the stream begins",
+           cli::set_flag(options.replay.assumes_equal)},
           {"--dry-run", 'n', "", "change nothing; say what would be done, a line each", cli::set_flag(options.is_dry_run)},
           {"--no-owner", 0, "", "leave owners and groups alone", cli::set_flag(policy.sets_owner, false)},
           {"--no-special", 0, "", "an empty file stands in for each device", cli::set_flag(policy.makes_devices, false)},
           {"--no-xattr", 0, "", "leave all extended attributes and ACLs out", cli::set_flag(policy.sets_xattrs, false)},
-          {"--no-privileged-xattr", 0, "", "leave those of trusted. and security. out", cli::set_flag(policy.sets_privileged_xattrs, false)},
+          {"--no-privileged-xattr", 0, "", "leave those of trusted. and security. out",
+           cli::set_flag(policy.sets_privileged_xattrs, false)},
           {"--no-flags", 0, "", "leave the inode flags of chattr(1) out", cli::set_flag(policy.sets_flags, false)},
           {"--unprivileged", 0, "", "all of --no-owner -special -privileged-xattr -flags",
            [&](std::string_view) -> Status {
@@ -72,7 +76,8 @@ Status parse_options(int argc, char** argv, MirrorOptions& options) {
   if (parsed.is_done) return {};
   options.dir = parsed.operands[0];
   options.command = parsed.command;
-  if (options.bootstraps && options.command.empty()) return usage_error("--bootstrap needs a command (-- COMMAND) that answers wants");
+  if (options.bootstraps && options.command.empty())
+    return usage_error("--bootstrap needs a command (-- COMMAND) that answers wants");
   if (options.bootstraps && !options.wants.empty()) return usage_error("--bootstrap and --wants exclude each other");
   if (!options.command.empty() && !has_timeout) options.silence_ms = 30'000;
   return {};

@@ -14,7 +14,7 @@ namespace tfs {
 struct MirrorOptions {
   std::string dir;
   std::vector<std::string> command;  // behind "--": makes the stream
-  std::string wants;  // where wants are written; empty: nowhere
+  std::string wants;                 // where wants are written; empty: nowhere
   apply::Policy policy;
   apply::ReplayOptions replay;
   uint64_t silence_ms = 0;  // --timeout; 0: never

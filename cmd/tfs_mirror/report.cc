@@ -21,7 +21,8 @@ double seconds_since(int64_t then_ms) {
 }
 
 std::string_view state_of(const MirrorReport& report, Activity activity, const apply::State& state) {
-  if (!state.has_position() && activity != Activity::kScanning) return report.is_running && activity == Activity::kNeedsScan ? "needs a scan" : "not valid";
+  if (!state.has_position() && activity != Activity::kScanning)
+    return report.is_running && activity == Activity::kNeedsScan ? "needs a scan" : "not valid";
   if (!report.is_running) return report.is_exact ? "stopped" : "needs a scan";
   if (activity == Activity::kStuck) return "stuck";
   if (report.silent_seconds < 0 || report.silent_seconds > kStalledSeconds) return "stalled";
@@ -53,10 +54,12 @@ MirrorReport report_of(const apply::State& state) {
 
 std::string to_text(const MirrorReport& r) {
   auto seconds = [](double s) { return s < 0 ? std::string("unknown") : fmt::format("{:.1f} s", s); };
-  std::string text = fmt::format("state     {}\nposition  {}\nexact     {}\n", r.state, r.position.empty() ? "none" : r.position, r.is_exact ? "yes" : "no");
+  std::string text = fmt::format("state     {}\nposition  {}\nexact     {}\n", r.state, r.position.empty() ? "none" : r.position,
+                                 r.is_exact ? "yes" : "no");
   if (!r.trouble.empty()) text += fmt::format("trouble   {}\n", escape(r.trouble));
-  text += fmt::format("behind    {}, {} bytes\nheard     {} ago\napplied   {} frames, {} bytes\nwants     {}\nsynced    frame {}\n",
-                      seconds(r.lag_seconds), r.waiting_bytes, seconds(r.silent_seconds), r.frames, r.bytes, r.open_wants, r.synced);
+  text +=
+      fmt::format("behind    {}, {} bytes\nheard     {} ago\napplied   {} frames, {} bytes\nwants     {}\nsynced    frame {}\n",
+                  seconds(r.lag_seconds), r.waiting_bytes, seconds(r.silent_seconds), r.frames, r.bytes, r.open_wants, r.synced);
   return text;
 }
 
@@ -70,11 +73,12 @@ std::string to_json(const MirrorReport& r) {
     }
     return out + '"';
   };
-  return fmt::format("{{\"state\":\"{}\",\"position\":{},\"exact\":{},\"running\":{},\"trouble\":{},\"lag-seconds\":{},\"lag-bytes\":{},"
-                     "\"silent-seconds\":{},\"frames\":{},\"bytes\":{},\"wants\":{},\"synced\":{}}}\n",
-                     r.state, r.position.empty() ? "null" : quoted(r.position), r.is_exact, r.is_running,
-                     r.trouble.empty() ? "null" : quoted(r.trouble), seconds(r.lag_seconds), r.waiting_bytes, seconds(r.silent_seconds),
-                     r.frames, r.bytes, r.open_wants, r.synced);
+  return fmt::format(
+      "{{\"state\":\"{}\",\"position\":{},\"exact\":{},\"running\":{},\"trouble\":{},\"lag-seconds\":{},\"lag-bytes\":{},"
+      "\"silent-seconds\":{},\"frames\":{},\"bytes\":{},\"wants\":{},\"synced\":{}}}\n",
+      r.state, r.position.empty() ? "null" : quoted(r.position), r.is_exact, r.is_running,
+      r.trouble.empty() ? "null" : quoted(r.trouble), seconds(r.lag_seconds), r.waiting_bytes, seconds(r.silent_seconds),
+      r.frames, r.bytes, r.open_wants, r.synced);
 }
 
 std::string to_prometheus(const MirrorReport& r, std::string_view dir) {
@@ -85,15 +89,18 @@ std::string to_prometheus(const MirrorReport& r, std::string_view dir) {
   }
   std::string text;
   auto add = [&](std::string_view name, std::string_view type, std::string_view help, double value) {
-    text += fmt::format("# HELP tfs_mirror_{0} {1}\n# TYPE tfs_mirror_{0} {2}\ntfs_mirror_{0}{{dir=\"{3}\"}} {4}\n", name, help, type, label, value);
+    text += fmt::format("# HELP tfs_mirror_{0} {1}\n# TYPE tfs_mirror_{0} {2}\ntfs_mirror_{0}{{dir=\"{3}\"}} {4}\n", name, help,
+                        type, label, value);
   };
   add("exact", "gauge", "1 where the mirror is an exact prefix of its source's history", r.is_exact ? 1 : 0);
   text += "# HELP tfs_mirror_state 1 for the state that the mirror is in\n# TYPE tfs_mirror_state gauge\n";
-  for (std::string_view state : {"following", "catching up", "scanning", "stalled", "stuck", "needs a scan", "not valid", "stopped"}) {
+  for (std::string_view state :
+       {"following", "catching up", "scanning", "stalled", "stuck", "needs a scan", "not valid", "stopped"}) {
     text += fmt::format("tfs_mirror_state{{dir=\"{}\",state=\"{}\"}} {}\n", label, state, r.state == state ? 1 : 0);
   }
   size_t colon = r.position.rfind(':');
-  add("position", "gauge", "the number of the last frame applied", colon == r.position.npos ? 0 : std::stod(r.position.substr(colon + 1)));
+  add("position", "gauge", "the number of the last frame applied",
+      colon == r.position.npos ? 0 : std::stod(r.position.substr(colon + 1)));
   if (r.lag_seconds >= 0) add("lag_seconds", "gauge", "time since the source's last heartbeat that has come here", r.lag_seconds);
   if (r.silent_seconds >= 0) add("silent_seconds", "gauge", "time since anything has come", r.silent_seconds);
   add("lag_bytes", "gauge", "bytes that have come and are not applied", static_cast<double>(r.waiting_bytes));

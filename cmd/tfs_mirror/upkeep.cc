@@ -23,7 +23,8 @@ Status replace_file(const std::string& path, const std::string& text) {
   std::string temporary = path + ".new";
   sys::Fd fd = TFS_TRY(sys::open_at("mirror.metrics.open", AT_FDCWD, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644));
   TFS_TRY(sys::write_all("mirror.metrics.write", fd.get(), as_bytes(text)));
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) return system_error("mirror.metrics.rename", errno, "unable to write " + escape(path));
+  if (std::rename(temporary.c_str(), path.c_str()) != 0)
+    return system_error("mirror.metrics.rename", errno, "unable to write " + escape(path));
   return {};
 }
 
@@ -62,7 +63,8 @@ void Upkeep::run() {
 
 void Upkeep::write_metrics() {
   if (metrics_.empty()) return;
-  if (Status status = replace_file(metrics_, to_prometheus(report_of(state_), dir_)); !status) sys::warn(status.error().message());
+  if (Status status = replace_file(metrics_, to_prometheus(report_of(state_), dir_)); !status)
+    sys::warn(status.error().message());
 }
 
 }  // namespace tfs

@@ -47,22 +47,24 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
       return {};
     };
   };
-  cli::Usage usage{"tfs_scan [options] MNT [PATH...]\n       tfs_scan --wants MNT [-- COMMAND [ARG...]]\n       tfs_scan --status MNT",
-                   "Makes the tfs_journal behind MNT describe its store, or what is at and below each\n"
-                   "PATH in it, in the stream, so that mirrors become exact and can prove it.",
-                   {
-                       {"--hash", 0, "", "blocks of files as hashes; mirrors ask for what differs (so by default)", choose(control::kByHash)},
-                       {"--data", 0, "", "blocks of files as content", choose(control::kByData)},
-                       {"--quick", 0, "", "no blocks: mirrors ask for files whose size or mtime differs", choose(control::kQuick)},
-                       {"--rate", 0, "BYTES", "read no more than this in a second", cli::set_bytes(options.rate)},
-                       {"--no-wait", 0, "", "return as soon as the scan has begun", cli::set_flag(options.waits, false)},
-                       {"--wants", 0, "", "read wants of a mirror on standard input, and have them answered", cli::set_flag(options.serves_wants)},
-                       {"--status", 0, "", "print where the stream is and what the scan does", cli::set_flag(options.asks_status)},
-                       {"--json", 0, "", "the same as one JSON object", cli::set_flag(options.is_json)},
-                   },
-                   1,
-                   SIZE_MAX,
-                   true};
+  cli::Usage usage{
+      "tfs_scan [options] MNT [PATH...]\n       tfs_scan --wants MNT [-- COMMAND [ARG...]]\n       tfs_scan --status MNT",
+      "Makes the tfs_journal behind MNT describe its store, or what is at and below each\n"
+      "PATH in it, in the stream, so that mirrors become exact and can prove it.",
+      {
+          {"--hash", 0, "", "blocks of files as hashes; mirrors ask for what differs (so by default)", choose(control::kByHash)},
+          {"--data", 0, "", "blocks of files as content", choose(control::kByData)},
+          {"--quick", 0, "", "no blocks: mirrors ask for files whose size or mtime differs", choose(control::kQuick)},
+          {"--rate", 0, "BYTES", "read no more than this in a second", cli::set_bytes(options.rate)},
+          {"--no-wait", 0, "", "return as soon as the scan has begun", cli::set_flag(options.waits, false)},
+          {"--wants", 0, "", "read wants of a mirror on standard input, and have them answered",
+           cli::set_flag(options.serves_wants)},
+          {"--status", 0, "", "print where the stream is and what the scan does", cli::set_flag(options.asks_status)},
+          {"--json", 0, "", "the same as one JSON object", cli::set_flag(options.is_json)},
+      },
+      1,
+      SIZE_MAX,
+      true};
   cli::Parsed parsed = TFS_TRY(cli::parse(argc, argv, usage));
   options.is_done = parsed.is_done;
   if (parsed.is_done) return {};
@@ -78,7 +80,8 @@ constexpr char kBusy[] = "scan.mount.busy";
 Error refused(const std::string& mount, int error) {
   switch (error) {
     case ENOTTY: return usage_error(escape(mount) + " is not the top of a mount of tfs_journal");
-    case EPERM: return Error{Kind::kSystem, 0, "scan.mount.ask", "only root and the user of tfs_journal may ask " + escape(mount)};
+    case EPERM:
+      return Error{Kind::kSystem, 0, "scan.mount.ask", "only root and the user of tfs_journal may ask " + escape(mount)};
     case EBUSY: return Error{Kind::kSystem, 0, kBusy, "a scan of " + escape(mount) + " is running already"};
     default: return system_error("scan.mount.ask", error, "unable to ask " + escape(mount));
   }
@@ -99,7 +102,9 @@ Status print_status(const control::Status& status, bool is_json) {
                                  "\"scan-names\":%llu,\"scan-bytes\":%llu}\n"
                                : "position  %s\nreader    %s\nbacklog   %llu bytes\nnodes     %llu\nscanning  %s\n"
                                  "described %llu names, %llu bytes\n";
-  auto word = [is_json](bool yes, const char* if_yes, const char* if_no) { return is_json ? (yes ? "true" : "false") : yes ? if_yes : if_no; };
+  auto word = [is_json](bool yes, const char* if_yes, const char* if_no) {
+    return is_json ? (yes ? "true" : "false") : yes ? if_yes : if_no;
+  };
   std::printf(format, to_text(position).c_str(), word(!status.is_lost, "reads", "none"), number(status.backlog),
               number(status.nodes), word(status.is_scanning, "yes", "no"), number(status.scan_names), number(status.scan_bytes));
   return {};
@@ -134,7 +139,8 @@ Result<uint64_t> start_scan(int fd, const ScanOptions& options, const std::strin
 
 Status scan(int fd, const ScanOptions& options, const std::string& path) {
   Result<uint64_t> scan = start_scan(fd, options, path, options.mode);
-  for (bool is_said = false; !scan && scan.error().op == kBusy && options.waits; scan = start_scan(fd, options, path, options.mode)) {
+  for (bool is_said = false; !scan && scan.error().op == kBusy && options.waits;
+       scan = start_scan(fd, options, path, options.mode)) {
     if (!std::exchange(is_said, true)) sys::say(scan.error().message() + ": waiting for its end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
@@ -142,7 +148,9 @@ Status scan(int fd, const ScanOptions& options, const std::string& path) {
   return options.waits ? follow(fd, options, *scan) : Status();
 }
 
-Result<sys::Fd> open_mount(const std::string& mount) { return sys::open_at("scan.main.open", AT_FDCWD, mount.c_str(), O_RDONLY | O_DIRECTORY); }
+Result<sys::Fd> open_mount(const std::string& mount) {
+  return sys::open_at("scan.main.open", AT_FDCWD, mount.c_str(), O_RDONLY | O_DIRECTORY);
+}
 
 // The mount is open for moments only: it must not be busy because mirrors are attached.
 // Lines of a mirror: "ID OFFSET LENGTH PATH" wants a stretch of a file, "scan PATH" a description; paths are escaped.
@@ -164,7 +172,8 @@ class Answers {
       if (n == 0) return {};
       left.append(buffer, n);
       size_t begin = 0;
-      for (size_t stop; (stop = left.find('\n', begin)) != left.npos; begin = stop + 1) TFS_TRY(take(left.substr(begin, stop - begin)));
+      for (size_t stop; (stop = left.find('\n', begin)) != left.npos; begin = stop + 1)
+        TFS_TRY(take(left.substr(begin, stop - begin)));
       left.erase(0, begin);
       if (left.size() > kLongestLine) return usage_error("not a want: a line without an end");
     }
@@ -194,7 +203,8 @@ class Answers {
     want->length = length;
     if (path.size() < sizeof want->path) std::memcpy(want->path, path.c_str(), path.size() + 1);
     sys::Fd mount = TFS_TRY(open_mount(options_.mount));
-    if (::ioctl(mount.get(), control::kWant, want.get()) != 0 && errno != ENOENT && errno != ESTALE) return refused(options_.mount, errno);
+    if (::ioctl(mount.get(), control::kWant, want.get()) != 0 && errno != ENOENT && errno != ESTALE)
+      return refused(options_.mount, errno);
     return {};
   }
 
@@ -217,7 +227,8 @@ class Answers {
 
 // What the end of the command means to those who read our status: the same.
 Status command_status(const std::string& command, int status) {
-  std::string what = escape(command) + " ended with status " + std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  std::string what =
+      escape(command) + " ended with status " + std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
   switch (WIFEXITED(status) ? WEXITSTATUS(status) : -1) {
     case 0: return {};
     case cli::kUsageCode: return usage_error(what);
@@ -246,7 +257,8 @@ Status serve_beside_command(const ScanOptions& options) {
   int error = ::posix_spawnp(&pid, words[0], &actions, &attributes, words.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
-  if (error != 0) return usage_error(system_error("scan.command.run", error, "unable to run " + escape(options.command[0])).message());
+  if (error != 0)
+    return usage_error(system_error("scan.command.run", error, "unable to run " + escape(options.command[0])).message());
   sys::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   Status served = Answers(options).serve(STDIN_FILENO, process.get());
   pollfd ended{process.get(), POLLIN, 0};
@@ -264,7 +276,8 @@ Status run(int argc, char** argv) {
   if (options.is_done) return {};
   sys::Fd mount = TFS_TRY(open_mount(options.mount));
   control::Status status = TFS_TRY(ask_status(mount.get(), options.mount));
-  if (status.version != control::kVersion) return mismatch("the tfs_journal of " + escape(options.mount) + " is of another version");
+  if (status.version != control::kVersion)
+    return mismatch("the tfs_journal of " + escape(options.mount) + " is of another version");
   if (options.asks_status) return print_status(status, options.is_json);
   if (options.serves_wants) {
     mount.reset();

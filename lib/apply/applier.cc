@@ -96,7 +96,8 @@ Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, 
   if (::setxattr(proc_path(path_fd).c_str(), std::string(name).c_str(), value.data(), value.size(), 0) != 0) {
     // So says the kernel where it is no directory.
     struct stat st;
-    bool is_wrong_type = errno == EACCES && name == "system.posix_acl_default" && ::fstat(path_fd, &st) == 0 && !S_ISDIR(st.st_mode);
+    bool is_wrong_type =
+        errno == EACCES && name == "system.posix_acl_default" && ::fstat(path_fd, &st) == 0 && !S_ISDIR(st.st_mode);
     if (is_wrong_type) errno = ENOTDIR;
     return at_object("apply.attributes.setxattr", errno, "set the attribute " + std::string(name) + " of", target);
   }
@@ -166,7 +167,8 @@ Status Applier::lifting(const Object& in_the_way, const std::function<Status()>&
     state_.note_lifted(st.st_ino, flags);
     if (apply::set_flags(fd->get(), flags & ~kForbiddingFlags) != 0) return status;
     status = operation();
-    if (int error = apply::set_flags(fd->get(), flags)) return at_object("apply.lift.back", error, "set the flags of", in_the_way);
+    if (int error = apply::set_flags(fd->get(), flags))
+      return at_object("apply.lift.back", error, "set the flags of", in_the_way);
     state_.clear_lifted(st.st_ino);
     return status;
   }

@@ -126,8 +126,8 @@ Status Applier::set_attr(const format::SetAttr& r) {
       if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.setattr.chmod", error, "set the mode of", target);
     }
     if (r.valid & (format::kSetAtime | format::kSetMtime)) {
-      int error = set_times(fd.get(), r.valid & format::kSetAtime ? &r.atime : nullptr,
-                            r.valid & format::kSetMtime ? &r.mtime : nullptr);
+      int error =
+          set_times(fd.get(), r.valid & format::kSetAtime ? &r.atime : nullptr, r.valid & format::kSetMtime ? &r.mtime : nullptr);
       if (error != 0) return at_object("apply.setattr.utimens", error, "set the times of", target);
     }
     return {};

@@ -85,7 +85,8 @@ Status Applier::symlink(const format::Symlink& r) {
     }
     sys::Fd fd = TFS_TRY(path_fd(at, target));
     if (policy_.sets_owner) {
-      if (int error = set_owner(fd.get(), r.uid, r.gid)) return at_object("apply.symlink.chown", error, "set the owner of", target);
+      if (int error = set_owner(fd.get(), r.uid, r.gid))
+        return at_object("apply.symlink.chown", error, "set the owner of", target);
     }
     if (int error = set_mtime(fd.get(), r.mtime)) return at_object("apply.symlink.utimens", error, "set the times of", target);
     return {};

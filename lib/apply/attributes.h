@@ -8,8 +8,8 @@
 namespace tfs::apply {
 
 // The inode flags that a mirror carries: what a user may set and see with chattr(1) and that means the same everywhere.
-constexpr uint32_t kCarriedFlags = 0x00000008 /* S */ | 0x00000010 /* i */ | 0x00000020 /* a */ | 0x00000040 /* d */ |
-                                   0x00000080 /* A */ | 0x00010000 /* D */;
+constexpr uint32_t kCarriedFlags =
+    0x00000008 /* S */ | 0x00000010 /* i */ | 0x00000020 /* a */ | 0x00000040 /* d */ | 0x00000080 /* A */ | 0x00010000 /* D */;
 constexpr uint32_t kForbiddingFlags = 0x00000010 | 0x00000020;
 
 // On an O_PATH or ordinary descriptor. All are 0 or an errno.

@@ -46,7 +46,9 @@ void Doubts::scan_begins(std::string_view path) {
 
 bool Doubts::scan_ends() {
   if (phase_ == Phase::kNone) return false;
-  std::erase_if(names_, [&](const std::string& name) { return phase_ == Phase::kScanning && (name == scanning_ || is_below(name, scanning_)); });
+  std::erase_if(names_, [&](const std::string& name) {
+    return phase_ == Phase::kScanning && (name == scanning_ || is_below(name, scanning_));
+  });
   if (scanning_ != "." && (phase_ != Phase::kScanning || !names_.empty())) return false;
   phase_ = Phase::kNone;
   return true;

@@ -153,7 +153,8 @@ Status Applier::force(const format::Rename& r) {
     if (r.flags & format::kRenameWhiteout) {
       TFS_TRY(make_way(r.path));
       Place at = TFS_TRY(tree_.place(r.path));
-      if (::mknodat(at.dir, at.name.c_str(), S_IFCHR, 0) != 0) return at_object("apply.forced.whiteout", errno, "make", object(r.path));
+      if (::mknodat(at.dir, at.name.c_str(), S_IFCHR, 0) != 0)
+        return at_object("apply.forced.whiteout", errno, "make", object(r.path));
       TFS_TRY(dress_whiteout(r));
     }
   }

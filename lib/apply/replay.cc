@@ -86,8 +86,8 @@ Status Replay::take(const Frame& frame) {
     return {};
   }
   if (gap != nullptr) {
-    return need_scan(mismatch("the source lost the frames " + std::to_string(first) + " to " +
-                              std::to_string(frame.header.seq) + ": the mirror needs a scan"));
+    return need_scan(mismatch("the source lost the frames " + std::to_string(first) + " to " + std::to_string(frame.header.seq) +
+                              ": the mirror needs a scan"));
   }
   return run(frame, record);
 }
@@ -130,8 +130,9 @@ Status Replay::attach(uint64_t first) {
   } else {
     bool begins_empty = first == 1 && (hello_.flags & format::kHelloEmpty) && options_.dir_is_empty;
     if (!begins_empty && !options_.assumes_equal) {
-      return need_scan(mismatch("the mirror has no position: it must begin empty with a stream that begins with an empty store, "
-                                "or be made equal by a scan (--assume-equal if it is equal already)"));
+      return need_scan(
+          mismatch("the mirror has no position: it must begin empty with a stream that begins with an empty store, "
+                   "or be made equal by a scan (--assume-equal if it is equal already)"));
     }
     applied_ = first - 1;
     if (state_ != nullptr && applier_ != nullptr) state_->set_exact({sequence_.position().epoch, applied_});
@@ -149,8 +150,9 @@ void Replay::resolve_doubts() {
   }
   bool is_all = state_->doubt_from() == State::kDoubtAll;
   if (!scan_->wants().can_ask()) {
-    sys::say(is_all ? "the mirror is not exact: it needs a scan (tfs_scan at the source)"
-                    : "the machine went down unsynced: what has changed since is in doubt, and needs a scan (tfs_scan at the source)");
+    sys::say(
+        is_all ? "the mirror is not exact: it needs a scan (tfs_scan at the source)"
+               : "the machine went down unsynced: what has changed since is in doubt, and needs a scan (tfs_scan at the source)");
   } else if (is_all) {
     sys::say("the mirror is not exact: asking for a scan");
     scan_->wants().ask_scan(".");
@@ -174,7 +176,8 @@ Status Replay::run(const Frame& frame, const Record& record) {
     state_->begin(seq);
     Status status = applier_->apply(frame, record, again);
     if (!status && status.error().kind != Kind::kSystem && !again) state_->abandon();
-    if (!status && status.error().kind == Kind::kMismatch && !scan_->is_forcing() && !scan_->is_running()) return need_scan(status.error());
+    if (!status && status.error().kind == Kind::kMismatch && !scan_->is_forcing() && !scan_->is_running())
+      return need_scan(status.error());
     TFS_TRY(std::move(status));
     state_->finish(seq);
     note(frame, record);

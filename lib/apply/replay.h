@@ -14,8 +14,8 @@ struct ReplayOptions {
   std::optional<format::Position> until;  // stop when this is applied
   bool assumes_equal = false;             // the user vouches that DIR is equal to the store where the stream begins
   bool dir_is_empty = false;
-  bool waits_for_scan = false;            // what does not fit is no error: a scan of the whole is waited for
-  bool only_checks = false;               // a scan compares, repairs nothing, and is the end
+  bool waits_for_scan = false;  // what does not fit is no error: a scan of the whole is waited for
+  bool only_checks = false;     // a scan compares, repairs nothing, and is the end
 };
 
 class Replay {
@@ -64,7 +64,7 @@ class Replay {
   format::Hello hello_;                 // flags only: its views end with its frame
   bool is_attached_ = false, is_done_ = false;
   bool is_waiting_ = false;  // for a scan: frames are passed over
-  uint64_t applied_ = 0;  // as in the state, or what a dry run counts
+  uint64_t applied_ = 0;     // as in the state, or what a dry run counts
 };
 
 }  // namespace tfs::apply

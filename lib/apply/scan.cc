@@ -23,7 +23,7 @@
 namespace tfs::apply {
 namespace {
 
-constexpr int64_t kPatienceMs = 5000;     // for an answer to a want
+constexpr int64_t kPatienceMs = 5000;       // for an answer to a want
 constexpr uint64_t kSaidDifferences = 100;  // more are only counted
 
 std::string shown(const Object& object) {
@@ -137,7 +137,8 @@ Status Scan::note_links(const Place& at, uint64_t id, const Object& shown_as) {
   struct stat st;
   if (!ids_.is_open() || is_known(id) || !stat_at(at, st)) return {};
   Place to = known_place(id);
-  if (::linkat(at.dir, at.name.c_str(), to.dir, to.name.c_str(), 0) != 0) return at_object("apply.scan.note", errno, "note", shown_as);
+  if (::linkat(at.dir, at.name.c_str(), to.dir, to.name.c_str(), 0) != 0)
+    return at_object("apply.scan.note", errno, "note", shown_as);
   id_of_[st.st_ino] = id;
   return {};
 }
@@ -444,7 +445,8 @@ Status Scan::allot(int fd, const format::Hash& r, const Object& target) {
     size_t size = static_cast<size_t>(std::min<uint64_t>(format::kHashPage, r.offset + r.length - at));
     if (!((here ^ r.holes) >> page & 1)) continue;
     if (r.holes >> page & 1) {
-      ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at), static_cast<off_t>(size));  // or it cannot
+      ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at),
+                  static_cast<off_t>(size));  // or it cannot
       continue;
     }
     static constexpr std::array<std::byte, format::kHashPage> zeros{};

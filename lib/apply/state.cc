@@ -24,18 +24,21 @@ static_assert(sizeof(StateBlock) <= kFileSize);
 // "NAME" of the directory DIR is ".NAME.tfs" beside it.
 Result<std::string> place_of(const std::string& dir, int dir_fd) {
   char resolved[PATH_MAX];
-  if (::realpath(dir.c_str(), resolved) == nullptr) return system_error("apply.state.find", errno, "unable to find " + escape(dir));
+  if (::realpath(dir.c_str(), resolved) == nullptr)
+    return system_error("apply.state.find", errno, "unable to find " + escape(dir));
   std::string path(resolved);
   struct stat own, above;
   if (::fstat(dir_fd, &own) != 0) return system_error("apply.state.stat", errno, "unable to read " + escape(dir));
-  if (::stat((path + "/..").c_str(), &above) != 0) return system_error("apply.state.above", errno, "unable to read above " + escape(dir));
+  if (::stat((path + "/..").c_str(), &above) != 0)
+    return system_error("apply.state.above", errno, "unable to read above " + escape(dir));
   if (path == "/" || own.st_dev != above.st_dev) return path + "/" + kInnerName;
   size_t slash = path.rfind('/');
   return path.substr(0, slash + 1) + "." + path.substr(slash + 1) + ".tfs";
 }
 
 Result<std::string> boot_id() {
-  std::string text = TFS_TRY(sys::read_file("apply.state.boot_id", AT_FDCWD, "/proc/sys/kernel/random/boot_id", sizeof StateBlock::boot_id - 1));
+  std::string text =
+      TFS_TRY(sys::read_file("apply.state.boot_id", AT_FDCWD, "/proc/sys/kernel/random/boot_id", sizeof StateBlock::boot_id - 1));
   return text.substr(0, text.find('\n'));
 }
 
@@ -49,7 +52,8 @@ Result<State> State::open_directory(const std::string& dir, int dir_fd, bool mak
   if (makes && ::mkdir(state.path_.c_str(), 0700) != 0 && errno != EEXIST) {
     return system_error("apply.state.mkdir", errno, "unable to make the state directory " + escape(state.path_));
   }
-  state.directory_ = TFS_TRY(sys::open_at("apply.state.open", AT_FDCWD, state.path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  state.directory_ =
+      TFS_TRY(sys::open_at("apply.state.open", AT_FDCWD, state.path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   return state;
 }
 
@@ -96,7 +100,8 @@ Result<State> State::open(const std::string& dir, int dir_fd) {
     return system_error("apply.state.held", errno, "unable to write " + escape(state.path_));
   }
   TFS_TRY(state.begin_run());
-  state.held_ = TFS_TRY(sys::open_at("apply.state.open_held", state.directory_.get(), "held", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  state.held_ =
+      TFS_TRY(sys::open_at("apply.state.open_held", state.directory_.get(), "held", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   return state;
 }
 
@@ -109,7 +114,8 @@ Result<State> State::inspect(const std::string& dir, int dir_fd) {
 // What another start of the machine means, and the mark of this one.
 Status State::begin_run() {
   std::string boot = TFS_TRY(boot_id());
-  bool lost_power = has_position() && !block_->is_closed && std::strncmp(block_->boot_id, boot.c_str(), sizeof block_->boot_id) != 0;
+  bool lost_power =
+      has_position() && !block_->is_closed && std::strncmp(block_->boot_id, boot.c_str(), sizeof block_->boot_id) != 0;
   if (lost_power) {
     bool doubted_all = is_doubtful() && block_->doubt_from == kDoubtAll;
     if (!is_doubtful() || (!doubted_all && block_->doubt_from > block_->synced)) block_->doubt_from.store(block_->synced);
@@ -144,7 +150,8 @@ Status State::write_out() {
 Status State::sync() {
   uint64_t applied = block_->applied.load(std::memory_order_acquire);
   if (block_->synced == applied) return {};
-  if (::syncfs(directory_.get()) != 0) return system_error("apply.state.syncfs", errno, "unable to sync the mirror of " + escape(path_));
+  if (::syncfs(directory_.get()) != 0)
+    return system_error("apply.state.syncfs", errno, "unable to sync the mirror of " + escape(path_));
   block_->synced = applied;
   return write_out();
 }

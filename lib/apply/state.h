@@ -41,14 +41,14 @@ struct StateBlock {
   uint8_t epoch[16];
   std::atomic<uint64_t> applied;
   std::atomic<uint64_t> pending;
-  std::atomic<uint64_t> moved_ino;   // of the object that the pending RENAME is about, on this filesystem
+  std::atomic<uint64_t> moved_ino;  // of the object that the pending RENAME is about, on this filesystem
   struct Lifted {
-    std::atomic<uint64_t> ino;    // of an object whose inode flags or mode were changed for a moment; 0: none
-    std::atomic<uint32_t> flags;  // what they were; kLiftedMode and the mode, where it is that
-  } lifted[2];                    // a rename can meet two such directories
-  std::atomic<uint32_t> is_closed;  // the program ended with all of it on disk
-  char boot_id[40];                 // of the machine's start in which it was written, as text
-  std::atomic<uint64_t> synced;     // everything up to this frame is on disk
+    std::atomic<uint64_t> ino;       // of an object whose inode flags or mode were changed for a moment; 0: none
+    std::atomic<uint32_t> flags;     // what they were; kLiftedMode and the mode, where it is that
+  } lifted[2];                       // a rename can meet two such directories
+  std::atomic<uint32_t> is_closed;   // the program ended with all of it on disk
+  char boot_id[40];                  // of the machine's start in which it was written, as text
+  std::atomic<uint64_t> synced;      // everything up to this frame is on disk
   std::atomic<uint64_t> doubt_from;  // kDoubtful: what frames behind this one touch; kDoubtAll: anything
 
   // For those who ask; they prove nothing.

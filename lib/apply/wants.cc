@@ -28,7 +28,9 @@ void Wants::attach(sys::Fd out) {
   channel_->writer += 1;
   channel_->can_ask = true;
   channel_->wake.notify_all();
-  std::thread([channel = channel_, out = std::move(out), number = channel_->writer] { write_lines(channel, out, number); }).detach();
+  std::thread([channel = channel_, out = std::move(out), number = channel_->writer] {
+    write_lines(channel, out, number);
+  }).detach();
 }
 
 void Wants::write_lines(const std::shared_ptr<Channel>& channel, const sys::Fd& out, uint64_t number) {
@@ -91,7 +93,8 @@ void Wants::clear() {
   files_.clear();
   has_overflowed_ = false;
   std::lock_guard guard(channel_->mutex);
-  std::erase_if(channel_->lines, [](const std::string& line) { return !line.starts_with(kScanWord) && !line.starts_with(kDataScanWord); });
+  std::erase_if(channel_->lines,
+                [](const std::string& line) { return !line.starts_with(kScanWord) && !line.starts_with(kDataScanWord); });
 }
 
 void Wants::ask_scan(const std::string& path) {

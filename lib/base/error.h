@@ -17,9 +17,9 @@ enum class Kind {
 
 struct Error {
   Kind kind = Kind::kSystem;
-  int sys_errno = 0;       // of kSystem, else 0
-  const char* op = "";     // op tag "module.what.call", unique in the tree; a literal
-  std::string detail;      // "unable to VERB OBJECT" or the whole reason, already escaped
+  int sys_errno = 0;    // of kSystem, else 0
+  const char* op = "";  // op tag "module.what.call", unique in the tree; a literal
+  std::string detail;   // "unable to VERB OBJECT" or the whole reason, already escaped
 
   // One line without a newline: "detail: reason".
   std::string message() const;

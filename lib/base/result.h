@@ -61,9 +61,9 @@ class [[nodiscard]] Status {
 #define TFS_TRY(expr) TFS_TRY_NAMED(expr, TFS_TRY_JOIN(tfs_try_, __COUNTER__))
 #define TFS_TRY_JOIN(a, b) TFS_TRY_JOIN_NOW(a, b)
 #define TFS_TRY_JOIN_NOW(a, b) a##b
-#define TFS_TRY_NAMED(expr, name)                     \
-  __extension__({                                     \
-    auto name = (expr);                               \
-    if (!name.ok()) return std::move(name).error();   \
-    std::move(name).value();                          \
+#define TFS_TRY_NAMED(expr, name)                   \
+  __extension__({                                   \
+    auto name = (expr);                             \
+    if (!name.ok()) return std::move(name).error(); \
+    std::move(name).value();                        \
   })

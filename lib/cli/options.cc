@@ -30,8 +30,9 @@ std::string help_text(const Usage& usage) {
   }
   line("  -h, --help ", "print this and exit");
   line("  -V, --version ", "print the version and exit");
-  return out + "\nExit status: 0 clean end, 1 failed, 2 wrong usage, 3 the stream does not fit\n"
-               "(a scan is needed), 4 the stream broke off (resume). See tfs(7).\n";
+  return out +
+         "\nExit status: 0 clean end, 1 failed, 2 wrong usage, 3 the stream does not fit\n"
+         "(a scan is needed), 4 the stream broke off (resume). See tfs(7).\n";
 }
 
 const Option* find(const Usage& usage, std::string_view name) {
@@ -203,8 +204,7 @@ Result<uint64_t> parse_count(std::string_view text) {
 }
 
 Result<uint64_t> parse_duration_ms(std::string_view text) {
-  constexpr Unit units[] = {{"", 1000},     {"ms", 1},         {"s", 1000},
-                            {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+  constexpr Unit units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
   return parse_with_unit(text, units);
 }
 

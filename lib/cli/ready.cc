@@ -28,8 +28,8 @@ void notify_systemd() {
   if (!fd.is_open()) return;
   constexpr std::string_view text = "READY=1";
   auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
-  [[maybe_unused]] ssize_t n = ::sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL,
-                                        reinterpret_cast<sockaddr*>(&address), length);
+  [[maybe_unused]] ssize_t n =
+      ::sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address), length);
 }
 
 }  // namespace

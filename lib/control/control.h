@@ -12,12 +12,12 @@ constexpr uint32_t kVersion = 1;
 
 struct Status {
   uint32_t version;
-  uint32_t is_lost;     // nobody reads the stream
+  uint32_t is_lost;  // nobody reads the stream
   uint8_t epoch[16];
-  uint64_t seq;         // of the last frame
-  uint64_t backlog;     // bytes not yet written
-  uint64_t nodes;       // that the kernel refers to
-  uint64_t scan;        // the running or the last scan; 0: none yet
+  uint64_t seq;      // of the last frame
+  uint64_t backlog;  // bytes not yet written
+  uint64_t nodes;    // that the kernel refers to
+  uint64_t scan;     // the running or the last scan; 0: none yet
   uint32_t is_scanning;
   uint32_t padding;
   uint64_t scan_names, scan_bytes;  // described so far
@@ -28,11 +28,11 @@ enum ScanMode : uint32_t { kByHash = 0, kByData = 1, kQuick = 2 };
 constexpr uint32_t kPathSize = 8192;
 
 struct ScanRequest {
-  uint64_t scan;             // out: its name
+  uint64_t scan;              // out: its name
   uint64_t bytes_per_second;  // read from the store at most; 0: no limit
   uint32_t mode;
   uint32_t padding;
-  char path[kPathSize];      // relative to the mount, "." for all
+  char path[kPathSize];  // relative to the mount, "." for all
 };
 
 // Puts the content of a stretch of a file into the stream. ENOENT: no such file there (any more).

@@ -88,8 +88,7 @@ static_assert(kLane == size_t{1} << 11);
 constexpr auto kLaneTable = make_lane_table();
 
 uint32_t skip_lane(uint32_t crc) {
-  return kLaneTable[0][crc & 0xff] ^ kLaneTable[1][crc >> 8 & 0xff] ^ kLaneTable[2][crc >> 16 & 0xff] ^
-         kLaneTable[3][crc >> 24];
+  return kLaneTable[0][crc & 0xff] ^ kLaneTable[1][crc >> 8 & 0xff] ^ kLaneTable[2][crc >> 16 & 0xff] ^ kLaneTable[3][crc >> 24];
 }
 
 __attribute__((target("sse4.2"))) uint32_t update_by_sse(uint32_t crc, const std::byte* at, size_t size) {
@@ -128,9 +127,7 @@ uint32_t crc32c(uint32_t before, ByteView bytes) {
   return ~update(~before, bytes.data(), bytes.size());
 }
 
-uint32_t crc32c_by_table(uint32_t before, ByteView bytes) {
-  return ~update_by_table(~before, bytes.data(), bytes.size());
-}
+uint32_t crc32c_by_table(uint32_t before, ByteView bytes) { return ~update_by_table(~before, bytes.data(), bytes.size()); }
 
 uint32_t crc32c_join(uint32_t a, uint32_t b, size_t b_size) { return append_zeros(a, b_size) ^ b; }
 

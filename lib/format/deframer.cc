@@ -4,8 +4,7 @@
 
 namespace tfs::format {
 
-Deframer::Deframer(size_t capacity)
-    : capacity_(capacity), buffer_(std::make_unique_for_overwrite<std::byte[]>(capacity)) {
+Deframer::Deframer(size_t capacity) : capacity_(capacity), buffer_(std::make_unique_for_overwrite<std::byte[]>(capacity)) {
   TFS_CHECK(capacity >= 2 * kMaxFrame);
 }
 

@@ -29,7 +29,7 @@ class Deframer {
  private:
   size_t capacity_;
   std::unique_ptr<std::byte[]> buffer_;  // not zeroed: pages that no frame needs are never touched
-  size_t begin_ = 0, end_ = 0;  // of what is filled and not yet given out
+  size_t begin_ = 0, end_ = 0;           // of what is filled and not yet given out
   uint64_t offset_ = 0;
 };
 

@@ -111,7 +111,10 @@ size_t store_head(const Label& label, const R& record, uint32_t data_checksum, s
 template <class R>
 void append_frame(const Label& label, const R& record, std::vector<std::byte>& out) {
   ByteView data;
-  if constexpr (requires { { record.data } -> std::convertible_to<ByteView>; }) data = record.data;
+  if constexpr (requires {
+                  { record.data } -> std::convertible_to<ByteView>;
+                })
+    data = record.data;
   size_t start = out.size(), head = head_size(record);
   out.resize(start + round_up(head + data.size(), kAlignment));
   store_head(label, record, crc32c(0, data), out.data() + start);

@@ -252,9 +252,9 @@ struct Truncate {
   }
 };
 
-constexpr uint32_t kFallocateKeepSize = 1;   // [flags] of FALLOCATE, with the numbers of fallocate(2): the size stays
-constexpr uint32_t kFallocatePunchHole = 2;  // the range becomes a hole
-constexpr uint32_t kFallocateZeroRange = 16; // it reads as zeros
+constexpr uint32_t kFallocateKeepSize = 1;    // [flags] of FALLOCATE, with the numbers of fallocate(2): the size stays
+constexpr uint32_t kFallocatePunchHole = 2;   // the range becomes a hole
+constexpr uint32_t kFallocateZeroRange = 16;  // it reads as zeros
 
 struct Fallocate {
   static constexpr RecordType kType = RecordType::kFallocate;
@@ -508,9 +508,9 @@ struct ScanEnd {
   }
 };
 
-using Record = std::variant<Hello, End, Heartbeat, Gap, Create, Mkdir, Mknod, Symlink, Link, Unlink, Rmdir, Rename, Forget,
-                            Write, Truncate, Fallocate, Copy, Sync, SetAttr, SetXattr, RemoveXattr, SetFlags, ScanBegin, List,
-                            Entry, Hash, Data, Hole, Given, ScanEnd>;
+using Record = std::variant<Hello, End, Heartbeat, Gap, Create, Mkdir, Mknod, Symlink, Link, Unlink, Rmdir, Rename, Forget, Write,
+                            Truncate, Fallocate, Copy, Sync, SetAttr, SetXattr, RemoveXattr, SetFlags, ScanBegin, List, Entry,
+                            Hash, Data, Hole, Given, ScanEnd>;
 
 // "WRITE" and so on, as tfs_stream(5) heads its sections; "" for a number that is no record of this version.
 std::string_view name_of(RecordType type);

@@ -16,7 +16,7 @@ class Sequence {
 
   bool has_hello() const { return has_hello_; }
   bool has_ended() const { return has_ended_; }
-  bool has_position() const { return has_position_; }  // a numbered frame was seen in this epoch
+  bool has_position() const { return has_position_; }     // a numbered frame was seen in this epoch
   const Position& position() const { return position_; }  // of the last numbered frame
 
  private:

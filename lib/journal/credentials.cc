@@ -33,7 +33,7 @@ void set_fsetid(bool on) {
 }  // namespace
 
 void prepare_thread() {
-  ::unshare(CLONE_FS);  // an umask of its own
+  ::unshare(CLONE_FS);                                 // an umask of its own
   ::prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);  // needs CAP_SETPCAP; an ordinary user has nothing to keep
 }
 

@@ -89,8 +89,7 @@ class Filesystem {
   int link(uint64_t id, uint64_t parent, const char* name, Entry& out);
   int unlink(uint64_t parent, const char* name);
   int remove_dir(uint64_t parent, const char* name);
-  int rename(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags,
-             const Caller& caller);
+  int rename(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags, const Caller& caller);
   // A close is recorded only where the mirror holds the object. `has_room`: reserved by the caller; if not, and it turns out to
   // be needed, this waits for it.
   bool records_release(uint64_t id);

@@ -20,8 +20,7 @@ bool has_set_id(int fd) {
 
 }  // namespace
 
-int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, bool kills_set_id,
-                      size_t& written) {
+int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, bool kills_set_id, size_t& written) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
   Locked locked(*target);
@@ -61,8 +60,7 @@ int Filesystem::fallocate(uint64_t id, const FileHandle& handle, int mode, uint6
   if (::fstat(handle.fd(), &st) != 0) return errno;
   if (takes_bits) stale_attributes_(id);
 
-  format::Fallocate record{static_cast<uint32_t>(mode), offset, length, to_time(st.st_mtim),
-                           takes_bits ? st.st_mode : 0, {}};
+  format::Fallocate record{static_cast<uint32_t>(mode), offset, length, to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}};
   Recorder::Section section(recorder_);
   record.path = section.path(*target, Recorder::paths().first);
   section.put(target->ino, st.st_nlink, record);
@@ -89,8 +87,7 @@ int Filesystem::copy(uint64_t source, const FileHandle& from, uint64_t from_offs
   if (::fstat(to.fd(), &st) != 0) return errno;
   if (takes_bits) stale_attributes_(target);
 
-  format::Copy record{source_node->ino, from_offset, to_offset, copied, to_time(st.st_mtim),
-                      takes_bits ? st.st_mode : 0, {}, {}};
+  format::Copy record{source_node->ino, from_offset, to_offset, copied, to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}, {}};
   Recorder::Paths& paths = Recorder::paths();
   Recorder::Section section(recorder_);
   record.source_path = section.path(*source_node, paths.first);

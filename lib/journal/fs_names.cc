@@ -83,8 +83,8 @@ int Filesystem::make_node(uint64_t parent, const char* name, mode_t mode, dev_t 
                     format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), parent_mtime, path, xattrs});
       } else {
         section.put(st.st_ino, st.st_nlink,
-                    format::Mknod{st.st_mode, st.st_uid, st.st_gid, major(st.st_rdev), minor(st.st_rdev),
-                                  to_time(st.st_mtim), parent_mtime, path, xattrs});
+                    format::Mknod{st.st_mode, st.st_uid, st.st_gid, major(st.st_rdev), minor(st.st_rdev), to_time(st.st_mtim),
+                                  parent_mtime, path, xattrs});
       }
     }
   } how{name, mode, device};
@@ -110,9 +110,9 @@ int Filesystem::make_symlink(uint64_t parent, const char* name, const char* targ
     const char* name;
     const char* target;
     int call(int dir_fd) const { return ::symlinkat(target, dir_fd, name); }
-    void put(Recorder::Section& section, std::string_view path, const struct stat& st, format::Time parent_mtime, ByteView) const {
-      section.put(st.st_ino, st.st_nlink,
-                  format::Symlink{st.st_uid, st.st_gid, to_time(st.st_mtim), parent_mtime, path, target});
+    void put(Recorder::Section& section, std::string_view path, const struct stat& st, format::Time parent_mtime,
+             ByteView) const {
+      section.put(st.st_ino, st.st_nlink, format::Symlink{st.st_uid, st.st_gid, to_time(st.st_mtim), parent_mtime, path, target});
     }
   } how{name, target};
   return make(parent, name, caller, out, how);
@@ -187,8 +187,7 @@ int Filesystem::make_tmpfile(uint64_t parent, mode_t mode, int flags, const Call
   Node& made = table_.enter_nameless(identity);
   store_.note_open(made, fd.get());
   out.id = made.id;
-  section.put(st.st_ino, st.st_nlink,
-              format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), {}, {}, xattrs});
+  section.put(st.st_ino, st.st_nlink, format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), {}, {}, xattrs});
   handle = FileHandle(fd.release(), false);
   return 0;
 }
@@ -217,8 +216,7 @@ int Filesystem::link(uint64_t id, uint64_t parent, const char* name, Entry& out)
   Recorder::Section section(recorder_);
   std::string_view path = section.path(*target, paths.first);
   out.id = table_.enter(*dir, name, {target->ino, target->handle, target->is_directory}, 1).id;
-  section.put(target->ino, out.attributes.st_nlink,
-              format::Link{parent_mtime, path, section.path(*dir, name, paths.second)});
+  section.put(target->ino, out.attributes.st_nlink, format::Link{parent_mtime, path, section.path(*dir, name, paths.second)});
   scanner_->moved(*dir, name);
   return 0;
 }

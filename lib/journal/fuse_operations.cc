@@ -135,8 +135,7 @@ void op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char* name)
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char* name) { reply_error(req, fs(req).unlink(parent, name)); }
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char* name) { reply_error(req, fs(req).remove_dir(parent, name)); }
 
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent, const char* new_name,
-               unsigned flags) {
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent, const char* new_name, unsigned flags) {
   reply_error(req, fs(req).rename(parent, name, new_parent, new_name, flags, caller_of(req)));
 }
 

@@ -88,8 +88,8 @@ void answer_setxattr(Filesystem& filesystem, const RawRequest& request) {
     size_t length = ::strnlen(name, left);
     if (length < left && in->size <= left - length - 1) {
       bool kills_sgid = (in->setxattr_flags & kSetxattrAclKillSgid) != 0;
-      error = filesystem.set_xattr(header.nodeid, name, as_bytes({name + length + 1, in->size}),
-                                   static_cast<int>(in->flags), kills_sgid, header.gid);
+      error = filesystem.set_xattr(header.nodeid, name, as_bytes({name + length + 1, in->size}), static_cast<int>(in->flags),
+                                   kills_sgid, header.gid);
     }
   }
   reply_raw(request.fd, header.unique, error, {});

@@ -26,7 +26,7 @@ namespace tfs::journal {
 namespace {
 
 constexpr size_t kContentRoom = size_t{512} << 10;  // what DATA and HOLE of one turn take at most
-constexpr size_t kListing = size_t{32} << 10;  // of a directory, read at once; a listing's frame holds what came of one
+constexpr size_t kListing = size_t{32} << 10;       // of a directory, read at once; a listing's frame holds what came of one
 
 uint64_t random_number() {
   uint64_t value = 0;
@@ -58,7 +58,7 @@ class BothLocked {
 };
 
 constexpr size_t kEntryXattrs = format::kMaxFields - 2 * format::kMaxPath;  // in one ENTRY, beside [path] and [target]
-constexpr size_t kMostXattrs = size_t{4} << 20;                              // of one object; more than that becomes a GAP
+constexpr size_t kMostXattrs = size_t{4} << 20;                             // of one object; more than that becomes a GAP
 
 // All of an object that ENTRY carries.
 struct Description {

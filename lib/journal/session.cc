@@ -70,7 +70,8 @@ bool changes_something(const fuse_in_header& header) {
     case FUSE_FALLOCATE:
     case FUSE_COPY_FILE_RANGE:
     case kOpTmpfile: return true;
-    case FUSE_IOCTL: return !Control::is_ours(reinterpret_cast<const fuse_ioctl_in*>(&header + 1)->cmd);  // they wait by themselves
+    case FUSE_IOCTL:
+      return !Control::is_ours(reinterpret_cast<const fuse_ioctl_in*>(&header + 1)->cmd);  // they wait by themselves
     default: return false;
   }
 }
@@ -79,7 +80,7 @@ bool changes_something(const fuse_in_header& header) {
 
 struct Session::Buffer {
   fuse_buf buf{};
-  bool has_room = false;     // in the journal's ring, reserved for it
+  bool has_room = false;  // in the journal's ring, reserved for it
   bool is_answered = false;
   ~Buffer() { std::free(buf.mem); }
   fuse_in_header& header() const { return *static_cast<fuse_in_header*>(buf.mem); }

@@ -24,9 +24,9 @@ struct fuse_args;
 namespace tfs::journal {
 
 struct MountOptions {
-  std::string mountpoint;               // absolute
-  std::string store;                    // absolute, shown as the filesystem's name
-  std::vector<std::string> fuse;        // words of -o that are libfuse's
+  std::string mountpoint;                                         // absolute
+  std::string store;                                              // absolute, shown as the filesystem's name
+  std::vector<std::string> fuse;                                  // words of -o that are libfuse's
   bool shows_uid = false, shows_gid = false, shows_mode = false;  // -o uid=, gid=, umask=: what stat(2) shows
   uid_t uid = 0;
   gid_t gid = 0;

@@ -25,7 +25,7 @@ class DirRef {
   DirRef(DirRef&& other) noexcept : store_(std::exchange(other.store_, nullptr)), entry_(other.entry_), fd_(other.fd_) {}
   DirRef& operator=(DirRef&&) = delete;
   ~DirRef();
-  int fd() const { return fd_; }       // or a negative errno
+  int fd() const { return fd_; }  // or a negative errno
   bool is_open() const { return fd_ >= 0; }
 
  private:
@@ -77,7 +77,7 @@ class Store {
   void evict();
   int read_handle(int dir_fd, const char* name, int flags, Handle& handle) const;
 
-  sys::Fd root_;     // O_RDONLY: open_by_handle_at wants a descriptor of the filesystem that is no O_PATH
+  sys::Fd root_;  // O_RDONLY: open_by_handle_at wants a descriptor of the filesystem that is no O_PATH
   dev_t dev_ = 0;
   bool has_handles_ = false;
   Identity root_identity_;

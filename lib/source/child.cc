@@ -62,7 +62,9 @@ int failure_of(int fd) {
 Child::Child(pid_t pid, sys::Fd process, sys::Fd output) : pid_(pid), process_(std::move(process)), output_(std::move(output)) {}
 
 Child::Child(Child&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), process_(std::move(other.process_)), output_(std::move(other.output_)),
+    : pid_(std::exchange(other.pid_, -1)),
+      process_(std::move(other.process_)),
+      output_(std::move(other.output_)),
       input_(std::move(other.input_)) {}
 
 Result<Child> Child::start(const std::vector<std::string>& words, bool has_input) {

@@ -8,9 +8,9 @@
 namespace tfs::spool {
 
 struct Limits {
-  uint64_t max_bytes = 0;   // 0: none
-  uint64_t max_age_ms = 0;  // 0: none
-  bool drops = false;       // on a full disk: drop the oldest that no reader holds, rather than wait
+  uint64_t max_bytes = 0;      // 0: none
+  uint64_t max_age_ms = 0;     // 0: none
+  bool drops = false;          // on a full disk: drop the oldest that no reader holds, rather than wait
   const Stop* stop = nullptr;  // ends all waiting, with kTruncated; outlives the room
 };
 

@@ -69,8 +69,8 @@ std::string position_of(const ReaderState& reader) {
 
 std::string reader_line(const ReaderState& reader, const Lag& lag) {
   std::string frames = lag.frames ? std::to_string(*lag.frames) + " frames, " : "";
-  return shown_name(reader) + "  " + position_of(reader) + "  behind by " + frames + std::to_string(lag.bytes) +
-         " bytes" + (reader.is_reading ? "" : ", away") + "\n";
+  return shown_name(reader) + "  " + position_of(reader) + "  behind by " + frames + std::to_string(lag.bytes) + " bytes" +
+         (reader.is_reading ? "" : ", away") + "\n";
 }
 
 std::string quoted(std::string_view text) {

@@ -171,8 +171,8 @@ void attributes() {
   MUST(::setxattr("d", "trusted.t", "t", 1, 0));
   MUST(::removexattr("copy", "user.a"));
   // ACLs in their binary form: user::rwx, user:33:rw-, group::r-x, mask::rwx, other::---
-  const unsigned char acl[] = {2,    0,    0,    0,    1,    0,    7,    0, 255, 255, 255, 255, 2,   0,   6,   0, 33,  0,   0,   0,   4,   0,
-                               5,    0,    255,  255,  255,  255,  16,   0, 7,   0,   255, 255, 255, 255, 32,  0, 0,   0,   255, 255, 255, 255};
+  const unsigned char acl[] = {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,   6,  0, 33, 0, 0,   0,   4,   0,
+                               5, 0, 255, 255, 255, 255, 16, 0, 7,   0,   255, 255, 255, 255, 32, 0, 0,  0, 255, 255, 255, 255};
   if (may(::setxattr("copy", "system.posix_acl_access", acl, sizeof acl, 0))) {
     MUST(::setxattr("d/e", "system.posix_acl_default", acl, sizeof acl, 0));
     make("d/e/inherits", "acl", 0666);

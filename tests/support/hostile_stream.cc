@@ -7,9 +7,8 @@
 // All begin with an empty store and are of the epoch 0102...10. Those called mounted-* make the directory `mp` and the file `mf`
 // in their first two frames, and mean whatever has been mounted there by the third.
 
-#include <unistd.h>
-
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
@@ -49,7 +48,9 @@ class Stream {
   // The usual things.
   Stream& directory(uint64_t id, std::string_view path) { return add(id, Mkdir{kDirectory, 0, 0, kTime, kTime, path, {}}); }
   Stream& file(uint64_t id, std::string_view path) { return add(id, Create{kFile, 0, 0, kTime, kTime, path, {}}); }
-  Stream& symlink(uint64_t id, std::string_view path, std::string_view target) { return add(id, Symlink{0, 0, kTime, kTime, path, target}); }
+  Stream& symlink(uint64_t id, std::string_view path, std::string_view target) {
+    return add(id, Symlink{0, 0, kTime, kTime, path, target});
+  }
   Stream& write(uint64_t id, std::string_view path, uint64_t offset = 0) {
     return add(id, Write{offset, kTime, 0, path, as_bytes("overwritten")});
   }
@@ -59,9 +60,7 @@ class Stream {
 
   uint64_t seq() const { return seq_; }
   uint64_t next_seq() { return ++seq_; }
-  test::Bytes without_hello() const {
-    return test::copy_of(ByteView(bytes_).subspan(load_header(bytes_.data()).stride()));
-  }
+  test::Bytes without_hello() const { return test::copy_of(ByteView(bytes_).subspan(load_header(bytes_.data()).stride())); }
   test::Bytes end() { return add(0, End{kTime}).bytes_; }
   const test::Bytes& bytes() const { return bytes_; }
 
@@ -77,7 +76,8 @@ struct Case {
 
 std::vector<Case> cases;
 
-void add_case(const std::string& name, const std::string& statuses, std::function<void(Stream&, const std::string& canary)> fill) {
+void add_case(const std::string& name, const std::string& statuses,
+              std::function<void(Stream&, const std::string& canary)> fill) {
   cases.push_back({name, statuses, [fill = std::move(fill)](const std::string& canary) {
                      Stream stream;
                      fill(stream, canary);
@@ -103,26 +103,59 @@ const std::vector<Named>& named_records() {
       {"mkdir", [](sv p, sv) { return Mkdir{kDirectory, 0, 0, kTime, kTime, p, {}}; }},
       {"mknod", [](sv p, sv) { return Mknod{S_IFIFO | 0600, 0, 0, 0, 0, kTime, kTime, p, {}}; }},
       {"symlink", [](sv p, sv) { return Symlink{0, 0, kTime, kTime, p, "target"}; }},
-      {"link-from", [](sv p, sv o) { return Link{kTime, p, o}; }},
-      {"link-to", [](sv p, sv o) { return Link{kTime, o, p}; }},
-      {"unlink", [](sv p, sv) { return Unlink{0, kTime, p}; }},
-      {"unlink-keep", [](sv p, sv) { return Unlink{kUnlinkKeep, kTime, p}; }},
-      {"rmdir", [](sv p, sv) { return Rmdir{kTime, p}; }},
+      {"link-from",
+       [](sv p, sv o) {
+         return Link{kTime, p, o};
+       }},
+      {"link-to",
+       [](sv p, sv o) {
+         return Link{kTime, o, p};
+       }},
+      {"unlink",
+       [](sv p, sv) {
+         return Unlink{0, kTime, p};
+       }},
+      {"unlink-keep",
+       [](sv p, sv) {
+         return Unlink{kUnlinkKeep, kTime, p};
+       }},
+      {"rmdir",
+       [](sv p, sv) {
+         return Rmdir{kTime, p};
+       }},
       {"rename-from", [](sv p, sv o) { return Rename{0, 0, 0, 0, {}, kTime, kTime, p, o}; }},
       {"rename-to", [](sv p, sv o) { return Rename{0, 0, 0, 0, {}, kTime, kTime, o, p}; }},
       {"rename-over", [](sv p, sv o) { return Rename{kRenameReplace, 9, 0, 0, {}, kTime, kTime, o, p}; }},
       {"exchange", [](sv p, sv o) { return Rename{kRenameExchange, 9, 0, 0, {}, kTime, kTime, o, p}; }},
       {"whiteout", [](sv p, sv o) { return Rename{kRenameWhiteout, 0, 0, 0, {}, kTime, kTime, p, o}; }},
-      {"write", [](sv p, sv) { return Write{0, kTime, 0, p, value}; }},
-      {"truncate", [](sv p, sv) { return Truncate{1, kTime, 0, p}; }},
+      {"write",
+       [](sv p, sv) {
+         return Write{0, kTime, 0, p, value};
+       }},
+      {"truncate",
+       [](sv p, sv) {
+         return Truncate{1, kTime, 0, p};
+       }},
       {"fallocate", [](sv p, sv) { return Fallocate{0, 0, 100, kTime, 0, p}; }},
       {"copy-from", [](sv p, sv o) { return Copy{77, 0, 0, 1, kTime, 0, p, o}; }},
       {"copy-to", [](sv p, sv o) { return Copy{5, 0, 0, 1, kTime, 0, o, p}; }},
       {"setattr", [](sv p, sv) { return SetAttr{31, kFile, 3, 4, kTime, kTime, p}; }},
-      {"setxattr", [](sv p, sv) { return SetXattr{0, p, "user.evil", value}; }},
-      {"set-trusted", [](sv p, sv) { return SetXattr{0, p, "trusted.evil", value}; }},
-      {"removexattr", [](sv p, sv) { return RemoveXattr{0, p, "user.good"}; }},
-      {"setflags", [](sv p, sv) { return SetFlags{kFlagsInode, 0x40, 0, p}; }},
+      {"setxattr",
+       [](sv p, sv) {
+         return SetXattr{0, p, "user.evil", value};
+       }},
+      {"set-trusted",
+       [](sv p, sv) {
+         return SetXattr{0, p, "trusted.evil", value};
+       }},
+      {"removexattr",
+       [](sv p, sv) {
+         return RemoveXattr{0, p, "user.good"};
+       }},
+      {"setflags",
+       [](sv p, sv) {
+         return SetFlags{kFlagsInode, 0x40, 0, p};
+       }},
   };
   return all;
 }
@@ -130,10 +163,17 @@ const std::vector<Named>& named_records() {
 // --- paths that are none
 
 void paths() {
-  static const std::vector<std::pair<std::string, std::string>> evil = {
-      {"dotdot", ".."},          {"dotdot-up", "../x"}, {"dotdot-inside", "d/../../x"}, {"dotdot-last", "d/.."}, {"dot", "./x"},
-      {"dot-inside", "d/./x"},   {"absolute", "/x"},    {"empty-component", "d//x"},    {"slash-last", "d/"},    {"nul", "d\0x"s},
-      {"long-name", std::string(256, 'n')}};
+  static const std::vector<std::pair<std::string, std::string>> evil = {{"dotdot", ".."},
+                                                                        {"dotdot-up", "../x"},
+                                                                        {"dotdot-inside", "d/../../x"},
+                                                                        {"dotdot-last", "d/.."},
+                                                                        {"dot", "./x"},
+                                                                        {"dot-inside", "d/./x"},
+                                                                        {"absolute", "/x"},
+                                                                        {"empty-component", "d//x"},
+                                                                        {"slash-last", "d/"},
+                                                                        {"nul", "d\0x"s},
+                                                                        {"long-name", std::string(256, 'n')}};
   for (const Named& record : named_records()) {
     for (const auto& [what, path] : evil) {
       add_case("path-" + record.name + "-" + what, "3", [&record, &path = path](Stream& s, const std::string&) {
@@ -154,7 +194,8 @@ void paths() {
       std::string name = "reserved-" + record.name + "-" + path;
       for (char& c : name) c = c == '/' ? '_' : c;
       add_case(name, "3", [&record, path](Stream& s, const std::string&) {
-        s.directory(4, "d").file(5, "f").add(77, record.make(path, record.name.ends_with("to") || record.name.ends_with("over") ? "f" : "g"));
+        s.directory(4, "d").file(5, "f").add(
+            77, record.make(path, record.name.ends_with("to") || record.name.ends_with("over") ? "f" : "g"));
       });
     }
   }
@@ -213,9 +254,12 @@ void links() {
   at_link("user-xattr", "1,3", [](Stream& s) { s.add(6, SetXattr{0, "out", "user.evil", as_bytes("x")}); });
   at_link("trusted-xattr", "0,1", [](Stream& s) { s.add(6, SetXattr{0, "out", "trusted.evil", as_bytes("x")}); });
   at_link("capability", "0,1", [](Stream& s) {
-    s.add(6, SetXattr{0, "out", "security.capability", as_bytes(std::string_view("\1\0\0\2\377\377\377\377\0\0\0\0\0\0\0\0\0\0\0\0", 20))});
+    s.add(6, SetXattr{0, "out", "security.capability",
+                      as_bytes(std::string_view("\1\0\0\2\377\377\377\377\0\0\0\0\0\0\0\0\0\0\0\0", 20))});
   });
-  at_link("acl", "0,1,3", [](Stream& s) { s.add(6, SetXattr{0, "out", "system.posix_acl_access", as_bytes(std::string_view("\2\0\0\0", 4))}); });
+  at_link("acl", "0,1,3", [](Stream& s) {
+    s.add(6, SetXattr{0, "out", "system.posix_acl_access", as_bytes(std::string_view("\2\0\0\0", 4))});
+  });
   at_link("xattr-with-mode", "0,1,3", [](Stream& s) { s.add(6, SetXattr{kFile | 0777, "out", "trusted.evil", as_bytes("x")}); });
   at_link("remove-xattr", "1,3", [](Stream& s) { s.add(6, RemoveXattr{0, "out", "user.good"}); });
   at_link("flags", "1,3", [](Stream& s) { s.add(6, SetFlags{kFlagsInode, 0x10, 0, "out"}); });
@@ -257,19 +301,31 @@ void special_files() {
       use(s);
     });
   };
-  for (const auto& [kind, mode] : {std::pair("char", S_IFCHR | 0666), {"block", S_IFBLK | 0666}, {"fifo", S_IFIFO | 0666}, {"socket", S_IFSOCK | 0666}}) {
+  for (const auto& [kind, mode] :
+       {std::pair("char", S_IFCHR | 0666), {"block", S_IFBLK | 0666}, {"fifo", S_IFIFO | 0666}, {"socket", S_IFSOCK | 0666}}) {
     std::string name = kind;
     device((name + "-made").c_str(), "0", static_cast<uint32_t>(mode), [](Stream&) {});
     device((name + "-write").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) { s.write(6, "n"); });
-    device((name + "-truncate").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) { s.add(6, Truncate{9, kTime, 0, "n"}); });
-    device((name + "-fallocate").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) { s.add(6, Fallocate{0, 0, 9, kTime, 0, "n"}); });
-    device((name + "-copy-from").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) { s.add(5, Copy{6, 0, 0, 4, kTime, 0, "n", "f"}); });
-    device((name + "-copy-to").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) { s.add(6, Copy{5, 0, 0, 4, kTime, 0, "f", "n"}); });
-    device((name + "-flags").c_str(), "1,3", static_cast<uint32_t>(mode), [](Stream& s) { s.add(6, SetFlags{kFlagsInode, 0x40, 0, "n"}); });
+    device((name + "-truncate").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) {
+      s.add(6, Truncate{9, kTime, 0, "n"});
+    });
+    device((name + "-fallocate").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) {
+      s.add(6, Fallocate{0, 0, 9, kTime, 0, "n"});
+    });
+    device((name + "-copy-from").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) {
+      s.add(5, Copy{6, 0, 0, 4, kTime, 0, "n", "f"});
+    });
+    device((name + "-copy-to").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) {
+      s.add(6, Copy{5, 0, 0, 4, kTime, 0, "f", "n"});
+    });
+    device((name + "-flags").c_str(), "1,3", static_cast<uint32_t>(mode), [](Stream& s) {
+      s.add(6, SetFlags{kFlagsInode, 0x40, 0, "n"});
+    });
     device((name + "-sync").c_str(), "0,1,3", static_cast<uint32_t>(mode), [](Stream& s) { s.add(6, Sync{0, "n"}); });
     device((name + "-below").c_str(), "3", static_cast<uint32_t>(mode), [](Stream& s) { s.file(7, "n/x"); });
   }
-  for (const auto& [kind, mode] : {std::pair("directory", S_IFDIR), {"link", S_IFLNK}, {"nothing", 0}, {"regular", S_IFREG}, {"all", 0xffff}}) {
+  for (const auto& [kind, mode] :
+       {std::pair("directory", S_IFDIR), {"link", S_IFLNK}, {"nothing", 0}, {"regular", S_IFREG}, {"all", 0xffff}}) {
     add_case("mknod-"s + kind, "0,1,3", [mode = static_cast<uint32_t>(mode)](Stream& s, const std::string&) {
       s.add(6, Mknod{mode | 0600, 0, 0, 0, 0, kTime, kTime, "n", {}});
     });
@@ -280,20 +336,27 @@ void special_files() {
 
 void numbers() {
   for (uint64_t offset : {kMost - 5, kMost, kMost + 1, kTop - 5, kTop}) {
-    add_case("write-at-" + std::to_string(offset), "1,3", [offset](Stream& s, const std::string&) { s.file(5, "f").write(5, "f", offset); });
+    add_case("write-at-" + std::to_string(offset), "1,3",
+             [offset](Stream& s, const std::string&) { s.file(5, "f").write(5, "f", offset); });
   }
   for (uint64_t size : {kMost, kMost + 1, kTop}) {
-    add_case("truncate-to-" + std::to_string(size), size == kMost ? "0,1" : "1,3",
-             [size](Stream& s, const std::string&) { s.file(5, "f").add(5, Truncate{size, kTime, 0, "f"}); });
+    add_case("truncate-to-" + std::to_string(size), size == kMost ? "0,1" : "1,3", [size](Stream& s, const std::string&) {
+      s.file(5, "f").add(5, Truncate{size, kTime, 0, "f"});
+    });
   }
-  constexpr std::pair<uint64_t, uint64_t> ranges[] = {{0, 0}, {kMost, 1}, {kMost, kMost}, {kTop, 1}, {1, kTop}, {kTop, kTop}, {0, kMost + 1}};
+  constexpr std::pair<uint64_t, uint64_t> ranges[] = {{0, 0},    {kMost, 1},   {kMost, kMost}, {kTop, 1},
+                                                      {1, kTop}, {kTop, kTop}, {0, kMost + 1}};
   for (auto [offset, length] : ranges) {
     for (uint32_t flags : {0u, 1u, 3u, 16u, 2u, 17u}) {
       add_case("fallocate-" + std::to_string(flags) + "-" + std::to_string(offset) + "-" + std::to_string(length), "1,3",
-               [=, o = offset, l = length](Stream& s, const std::string&) { s.file(5, "f").add(5, Fallocate{flags, o, l, kTime, 0, "f"}); });
+               [=, o = offset, l = length](Stream& s, const std::string&) {
+                 s.file(5, "f").add(5, Fallocate{flags, o, l, kTime, 0, "f"});
+               });
     }
   }
-  add_case("fallocate-unknown-mode", "3", [](Stream& s, const std::string&) { s.file(5, "f").add(5, Fallocate{8, 0, 4096, kTime, 0, "f"}); });
+  add_case("fallocate-unknown-mode", "3", [](Stream& s, const std::string&) {
+    s.file(5, "f").add(5, Fallocate{8, 0, 4096, kTime, 0, "f"});
+  });
   constexpr uint64_t copies[][3] = {{0, 0, kTop}, {kTop, 0, 1}, {0, kTop, 1}, {kMost, kMost, kMost}, {0, 0, 12}, {11, 0, 1}};
   for (const auto& [from, to, length] : copies) {
     add_case("copy-" + std::to_string(from) + "-" + std::to_string(to) + "-" + std::to_string(length), "1,3",
@@ -301,22 +364,33 @@ void numbers() {
                s.file(5, "f").write(5, "f").file(6, "g").add(6, Copy{5, f, t, l, kTime, 0, "f", "g"});
              });
   }
-  add_case("copy-nothing", "0", [](Stream& s, const std::string&) { s.file(5, "f").file(6, "g").add(6, Copy{5, 0, 0, 0, kTime, 0, "f", "g"}); });
-  add_case("copy-onto-itself", "0,1", [](Stream& s, const std::string&) { s.file(5, "f").write(5, "f").add(5, Copy{5, 0, 2, 9, kTime, 0, "f", "f"}); });
+  add_case("copy-nothing", "0", [](Stream& s, const std::string&) {
+    s.file(5, "f").file(6, "g").add(6, Copy{5, 0, 0, 0, kTime, 0, "f", "g"});
+  });
+  add_case("copy-onto-itself", "0,1", [](Stream& s, const std::string&) {
+    s.file(5, "f").write(5, "f").add(5, Copy{5, 0, 2, 9, kTime, 0, "f", "f"});
+  });
   add_case("write-nothing", "0", [](Stream& s, const std::string&) { s.file(5, "f").add(5, Write{kMost, kTime, 0, "f", {}}); });
   for (int64_t sec : {INT64_MIN, INT64_MAX}) {
     add_case("time-" + std::to_string(sec), "0", [sec](Stream& s, const std::string&) {
-      s.file(5, "f").add(5, SetAttr{kSetAtime | kSetMtime, 0, 0, 0, {sec, 0}, {sec, kMaxNanosecond}, "f"}).add(6, Mkdir{kDirectory, 0, 0, {sec, 1}, {sec, 2}, "d", {}});
+      s.file(5, "f")
+          .add(5, SetAttr{kSetAtime | kSetMtime, 0, 0, 0, {sec, 0}, {sec, kMaxNanosecond}, "f"})
+          .add(6, Mkdir{kDirectory, 0, 0, {sec, 1}, {sec, 2}, "d", {}});
     });
   }
   for (uint32_t nsec : {kMaxNanosecond + 1, 0x3fffffffu, 0x3ffffffeu, UINT32_MAX}) {
-    add_case("nanosecond-" + std::to_string(nsec), "3",
-             [nsec](Stream& s, const std::string&) { s.file(5, "f").add(5, Truncate{0, {1, nsec}, 0, "f"}); });
+    add_case("nanosecond-" + std::to_string(nsec), "3", [nsec](Stream& s, const std::string&) {
+      s.file(5, "f").add(5, Truncate{0, {1, nsec}, 0, "f"});
+    });
   }
   add_case("all-attributes", "0,1,3", [](Stream& s, const std::string&) {
-    s.file(5, "f").add(5, SetAttr{31, UINT32_MAX, UINT32_MAX, UINT32_MAX, kTime, kTime, "f"}).add(5, SetFlags{kFlagsInode, 0xffffffcf, 0, "f"});
+    s.file(5, "f")
+        .add(5, SetAttr{31, UINT32_MAX, UINT32_MAX, UINT32_MAX, kTime, kTime, "f"})
+        .add(5, SetFlags{kFlagsInode, 0xffffffcf, 0, "f"});
   });
-  add_case("unknown-attribute", "3", [](Stream& s, const std::string&) { s.file(5, "f").add(5, SetAttr{64, 0, 0, 0, {}, {}, "f"}); });
+  add_case("unknown-attribute", "3", [](Stream& s, const std::string&) {
+    s.file(5, "f").add(5, SetAttr{64, 0, 0, 0, {}, {}, "f"});
+  });
 }
 
 // --- ids and objects
@@ -327,14 +401,22 @@ void objects() {
   };
   play("id-twice", "0", [](Stream& s) { s.file(5, "a").write(5, "a").file(5, "b").write(5, "b").write(5, "a"); });
   play("id-0", "0", [](Stream& s) { s.file(0, "a").write(0, "a").add(0, Unlink{kUnlinkKeep, kTime, "a"}).write(0, ""); });
-  play("id-top", "0", [](Stream& s) { s.file(kTop, "a").add(kTop, Unlink{kUnlinkKeep, kTime, "a"}).write(kTop, "").add(kTop, Forget{}); });
-  play("held-twice", "3", [](Stream& s) { s.file(5, "a").add(5, Unlink{kUnlinkKeep, kTime, "a"}).file(5, "b").add(5, Unlink{kUnlinkKeep, kTime, "b"}); });
-  play("nameless-twice", "3", [](Stream& s) { s.add(5, Create{kFile, 0, 0, kTime, {}, "", {}}).add(5, Create{kFile, 0, 0, kTime, {}, "", {}}); });
+  play("id-top", "0", [](Stream& s) {
+    s.file(kTop, "a").add(kTop, Unlink{kUnlinkKeep, kTime, "a"}).write(kTop, "").add(kTop, Forget{});
+  });
+  play("held-twice", "3", [](Stream& s) {
+    s.file(5, "a").add(5, Unlink{kUnlinkKeep, kTime, "a"}).file(5, "b").add(5, Unlink{kUnlinkKeep, kTime, "b"});
+  });
+  play("nameless-twice", "3", [](Stream& s) {
+    s.add(5, Create{kFile, 0, 0, kTime, {}, "", {}}).add(5, Create{kFile, 0, 0, kTime, {}, "", {}});
+  });
   play("nameless-unknown", "3", [](Stream& s) { s.write(12345, ""); });
   play("nameless-link-unknown", "3", [](Stream& s) { s.add(kTop, Link{kTime, "", "x"}); });
   play("forget-unknown", "3", [](Stream& s) { s.add(kTop - 1, Forget{}); });
   play("forget-and-use", "3", [](Stream& s) { s.add(5, Create{kFile, 0, 0, kTime, {}, "", {}}).add(5, Forget{}).write(5, ""); });
-  play("replace-keeps-unknown", "3", [](Stream& s) { s.file(5, "a").add(5, Rename{kRenameKeep | kRenameReplace, kTop, 0, 0, {}, kTime, kTime, "a", "b"}); });
+  play("replace-keeps-unknown", "3", [](Stream& s) {
+    s.file(5, "a").add(5, Rename{kRenameKeep | kRenameReplace, kTop, 0, 0, {}, kTime, kTime, "a", "b"});
+  });
   play("keep-a-directory", "1,3", [](Stream& s) { s.directory(5, "a").add(5, Unlink{kUnlinkKeep, kTime, "a"}); });
   play("unlink-a-directory", "3", [](Stream& s) { s.directory(5, "a").add(5, Unlink{0, kTime, "a"}); });
   play("rmdir-a-file", "3", [](Stream& s) { s.file(5, "a").add(5, Rmdir{kTime, "a"}); });
@@ -342,7 +424,8 @@ void objects() {
   play("link-a-directory", "1,3", [](Stream& s) { s.directory(5, "a").add(5, Link{kTime, "a", "b"}); });
   play("rename-into-itself", "1,3", [](Stream& s) { s.directory(5, "a").rename(5, "a", "a/b"); });
   play("rename-to-itself", "0,3", [](Stream& s) { s.file(5, "a").rename(5, "a", "a", kRenameReplace); });
-  play("exchange-with-below", "1,3", [](Stream& s) { s.directory(5, "a").file(6, "a/b").rename(5, "a", "a/b", kRenameExchange); });
+  play("exchange-with-below", "1,3",
+       [](Stream& s) { s.directory(5, "a").file(6, "a/b").rename(5, "a", "a/b", kRenameExchange); });
   play("write-the-top", "3", [](Stream& s) { s.write(1, "."); });
   play("truncate-the-top", "3", [](Stream& s) { s.add(1, Truncate{0, kTime, 0, "."}); });
   play("copy-the-top", "3", [](Stream& s) { s.file(5, "f").add(5, Copy{1, 0, 0, 1, kTime, 0, ".", "f"}); });
@@ -351,8 +434,12 @@ void objects() {
   play("file-as-directory", "3", [](Stream& s) { s.file(5, "a").file(6, "a/b"); });
   play("write-a-directory", "3", [](Stream& s) { s.directory(5, "a").write(5, "a"); });
   play("xattr-without-namespace", "1,3", [](Stream& s) { s.file(5, "f").add(5, SetXattr{0, "f", "evil", as_bytes("x")}); });
-  play("xattr-with-nul", "3", [](Stream& s) { s.file(5, "f").add(5, SetXattr{0, "f", std::string_view("user.a\0b", 8), as_bytes("x")}); });
-  play("acl-of-garbage", "1,3", [](Stream& s) { s.file(5, "f").add(5, SetXattr{0, "f", "system.posix_acl_access", as_bytes("garbage")}); });
+  play("xattr-with-nul", "3", [](Stream& s) {
+    s.file(5, "f").add(5, SetXattr{0, "f", std::string_view("user.a\0b", 8), as_bytes("x")});
+  });
+  play("acl-of-garbage", "1,3", [](Stream& s) {
+    s.file(5, "f").add(5, SetXattr{0, "f", "system.posix_acl_access", as_bytes("garbage")});
+  });
   play("many-nameless", "0", [](Stream& s) {
     for (uint64_t id = 1; id <= 3000; id++) s.add(id, Create{kFile, 0, 0, kTime, {}, "", {}});
     for (uint64_t id = 1; id <= 3000; id++) s.add(id, Forget{});
@@ -394,7 +481,8 @@ void frames() {
   auto raw = [](const std::string& name, const char* statuses, std::function<void(Stream&)> fill) {
     add_case(name, statuses, [fill = std::move(fill)](Stream& s, const std::string&) { fill(s); });
   };
-  for (size_t size : {size_t{0}, kHeaderSize - 1, kHeaderSize, kHeaderSize + 1, kMaxFrame - 1, kMaxFrame, kMaxFrame + 1, size_t{UINT32_MAX}}) {
+  for (size_t size :
+       {size_t{0}, kHeaderSize - 1, kHeaderSize, kHeaderSize + 1, kMaxFrame - 1, kMaxFrame, kMaxFrame + 1, size_t{UINT32_MAX}}) {
     bool is_fine = size >= kHeaderSize && size <= kMaxFrame;
     raw("size-" + std::to_string(size), is_fine ? "0" : "3", [=](Stream& s) {
       s.next_seq();
@@ -414,16 +502,17 @@ void frames() {
   for (uint16_t type : std::initializer_list<uint16_t>{0, 1000, 60000, UINT16_MAX}) {
     for (uint16_t flags : std::initializer_list<uint16_t>{0, kFlagSkippable, 0xfffe, UINT16_MAX}) {
       bool may_skip = flags & kFlagSkippable;
-      raw("type-" + std::to_string(type) + "-" + std::to_string(flags), may_skip ? "0" : "3", [=](Stream& s) {
-        s.add_raw(test::raw_frame(type, s.next_seq(), as_bytes("whatever"), flags)).file(5, "f");
-      });
+      raw("type-" + std::to_string(type) + "-" + std::to_string(flags), may_skip ? "0" : "3",
+          [=](Stream& s) { s.add_raw(test::raw_frame(type, s.next_seq(), as_bytes("whatever"), flags)).file(5, "f"); });
     }
   }
   raw("known-type-skippable-and-bad", "3", [](Stream& s) {
     s.add_raw(test::raw_frame(static_cast<uint16_t>(RecordType::kCreate), s.next_seq(), as_bytes("bad"), kFlagSkippable));
   });
-  raw("payload-too-long", "3", [](Stream& s) { s.add_raw(test::raw_frame(static_cast<uint16_t>(RecordType::kForget), s.next_seq(), as_bytes("more"))); });
-  raw("payload-too-short", "3", [](Stream& s) { s.add_raw(test::raw_frame(static_cast<uint16_t>(RecordType::kRename), s.next_seq(), as_bytes("less"))); });
+  raw("payload-too-long", "3",
+      [](Stream& s) { s.add_raw(test::raw_frame(static_cast<uint16_t>(RecordType::kForget), s.next_seq(), as_bytes("more"))); });
+  raw("payload-too-short", "3",
+      [](Stream& s) { s.add_raw(test::raw_frame(static_cast<uint16_t>(RecordType::kRename), s.next_seq(), as_bytes("less"))); });
   raw("path-longer-than-payload", "3", [](Stream& s) {
     test::Bytes frame = test::encode({s.next_seq(), 5, 0}, Rmdir{kTime, "d"});
     store_le<uint16_t>(frame.data() + kHeaderSize + 12, UINT16_MAX);
@@ -443,7 +532,9 @@ void frames() {
   });
   raw("number-0", "3", [](Stream& s) { s.add_labelled({0, 5, 1}, Create{kFile, 0, 0, kTime, kTime, "f", {}}); });
   raw("number-2", "3", [](Stream& s) { s.next_seq(), s.file(5, "f"); });
-  raw("number-back", "3", [](Stream& s) { s.file(5, "f").file(6, "g").add_labelled({1, 7, 1}, Create{kFile, 0, 0, kTime, kTime, "h", {}}); });
+  raw("number-back", "3", [](Stream& s) {
+    s.file(5, "f").file(6, "g").add_labelled({1, 7, 1}, Create{kFile, 0, 0, kTime, kTime, "h", {}});
+  });
   raw("number-top", "3", [](Stream& s) { s.add_labelled({kTop, 5, 1}, Create{kFile, 0, 0, kTime, kTime, "f", {}}); });
   raw("gap", "3", [](Stream& s) { s.file(5, "f").add(0, Gap{2, kTime}); });
   raw("gap-of-all", "3", [](Stream& s) { s.add_labelled({kTop, 0, 0}, Gap{1, kTime}); });
@@ -497,9 +588,9 @@ void streams() {
   add_raw_case("hello-with-another-magic", "3", hello([](Hello& h) { h.magic = "TFSTREAN"; }));
   add_raw_case("hello-with-flags", "0", hello([](Hello& h) { h.flags = UINT32_MAX; }));
   add_raw_case("hello-with-long-names", "3", hello([](Hello& h) {
-    static const std::string name(kMaxText + 1, 'h');
-    h.host = name;
-  }));
+                 static const std::string name(kMaxText + 1, 'h');
+                 h.host = name;
+               }));
 }
 
 // --- all of it

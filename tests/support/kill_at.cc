@@ -55,7 +55,8 @@ int trace(pid_t child, unsigned long last, unsigned long& stops) {
     }
     if (is_system_call(status) && ++stops == last) {
       ::kill(child, SIGKILL);
-      while (::waitpid(-1, &status, __WALL) > 0) {}
+      while (::waitpid(-1, &status, __WALL) > 0) {
+      }
       return kKilled;
     }
     ::ptrace(PTRACE_SYSCALL, thread, nullptr, signal_to_pass(status));

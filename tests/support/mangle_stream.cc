@@ -61,10 +61,10 @@ uint64_t number(const char* text) {
 
 Settings parse(int argc, char** argv) {
   Settings s;
-  const option options[] = {{"swap", 1, nullptr, 's'},  {"drop", 1, nullptr, 'd'},   {"duplicate", 1, nullptr, 'D'},
-                            {"flip", 1, nullptr, 'f'},  {"cut", 1, nullptr, 'c'},    {"renumber", 0, nullptr, 'r'},
-                            {"copy", 1, nullptr, 'C'},  {"pieces", 1, nullptr, 'p'}, {"seed", 1, nullptr, 'S'},
-                            {"count", 0, nullptr, '#'}, {"list", 0, nullptr, 'l'},   {"epoch", 1, nullptr, 'e'},
+  const option options[] = {{"swap", 1, nullptr, 's'},  {"drop", 1, nullptr, 'd'},     {"duplicate", 1, nullptr, 'D'},
+                            {"flip", 1, nullptr, 'f'},  {"cut", 1, nullptr, 'c'},      {"renumber", 0, nullptr, 'r'},
+                            {"copy", 1, nullptr, 'C'},  {"pieces", 1, nullptr, 'p'},   {"seed", 1, nullptr, 'S'},
+                            {"count", 0, nullptr, '#'}, {"list", 0, nullptr, 'l'},     {"epoch", 1, nullptr, 'e'},
                             {"pairs", 0, nullptr, 'P'}, {"exchange", 1, nullptr, 'x'}, {}};
   for (int c; (c = getopt_long(argc, argv, "", options, nullptr)) != -1;) {
     switch (c) {

@@ -101,9 +101,7 @@ std::string format(const char* pattern, Args... args) {
   exit(1);
 }
 
-[[noreturn]] void die(const char* verb, std::string_view path) {
-  die(verb, path, strerror(errno));
-}
+[[noreturn]] void die(const char* verb, std::string_view path) { die(verb, path, strerror(errno)); }
 
 // ---- descriptors
 
@@ -175,9 +173,7 @@ std::vector<Extent> data_extents(int fd, uint64_t size, std::string_view path) {
   return extents;
 }
 
-bool is_zero(const char* bytes, size_t size) {
-  return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
-}
+bool is_zero(const char* bytes, size_t size) { return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0; }
 
 constexpr uint64_t kPrime1 = 0x9E3779B185EBCA87;
 constexpr uint64_t kPrime2 = 0xC2B2AE3D27D4EB4F;
@@ -263,8 +259,8 @@ std::string content_fields(int fd, uint64_t size, const Options& options, std::s
   if (!is_whole) posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
   ContentHash hash;
   hash.read(fd, extents, size, path);
-  std::string out = format(" size=%llu hash=%016llx", static_cast<unsigned long long>(size),
-                           static_cast<unsigned long long>(hash.value()));
+  std::string out =
+      format(" size=%llu hash=%016llx", static_cast<unsigned long long>(size), static_cast<unsigned long long>(hash.value()));
   if (!options.holes) return out;
 
   // Zeros may be a preallocated range that somebody read: ask again without the cache.
@@ -312,9 +308,7 @@ std::string xattr_fields(int fd, mode_t mode, std::string_view path) {
 
   std::string out;
   for (const std::string& name : names) {
-    const auto get = [&](char* p, size_t n) {
-      return getxattr(object.c_str(), name.c_str(), p, n);
-    };
+    const auto get = [&](char* p, size_t n) { return getxattr(object.c_str(), name.c_str(), p, n); };
     const ssize_t size = read_answer(get, &buffer);
     const bool is_acl = name.starts_with("system.posix_acl_");
     if (size < 0 && is_acl && (errno == ENODATA || errno == ENOTSUP || errno == ENOSYS)) continue;
@@ -361,9 +355,7 @@ char type_letter(mode_t mode) {
   }
 }
 
-bool is_special(mode_t mode) {
-  return S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISBLK(mode) || S_ISCHR(mode);
-}
+bool is_special(mode_t mode) { return S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISBLK(mode) || S_ISCHR(mode); }
 
 // ---- the walk
 
@@ -495,8 +487,7 @@ class Manifest {
     std::string out = format(" mode=%04o", st.st_mode & 07777);
     if (options_.owner) out += format(" uid=%u gid=%u", st.st_uid, st.st_gid);
     if (options_.mtime) {
-      out += format(" mtime=%lld.%09ld", static_cast<long long>(st.st_mtim.tv_sec),
-                    st.st_mtim.tv_nsec);
+      out += format(" mtime=%lld.%09ld", static_cast<long long>(st.st_mtim.tv_sec), st.st_mtim.tv_nsec);
     }
     return out;
   }

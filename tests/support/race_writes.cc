@@ -44,7 +44,7 @@ struct Settings {
 };
 
 bool is_explained(int error) {
-  static constexpr int kRaces[] = {ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EBUSY, EINVAL,
+  static constexpr int kRaces[] = {ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EBUSY,  EINVAL,
                                    EXDEV,  ESTALE, EMLINK,  ELOOP,  ENXIO,     EFAULT, EPERM /* link of a directory */};
   return std::ranges::find(kRaces, error) != std::end(kRaces);
 }
@@ -157,7 +157,8 @@ class ContentRacer {
     }
     // An O_DIRECT write of another thread may have left an EIO for the next msync of this descriptor
     // (dio_warn_stale_pagecache): Linux, on any file system.
-    if (random_.once_in(2) && ::msync(mapping_, kSpan, random_.once_in(2) ? MS_SYNC : MS_ASYNC) != 0 && errno != EIO) step("msync", -1);
+    if (random_.once_in(2) && ::msync(mapping_, kSpan, random_.once_in(2) ? MS_SYNC : MS_ASYNC) != 0 && errno != EIO)
+      step("msync", -1);
   }
 
   Random random_;
@@ -215,7 +216,8 @@ class NameRacer {
     step("unlink", ::unlink(path.c_str()));
     write_some(fd);
     std::string self = "/proc/self/fd/" + std::to_string(fd);
-    if (random_.once_in(2)) step("link descriptor", ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name().c_str(), AT_SYMLINK_FOLLOW));
+    if (random_.once_in(2))
+      step("link descriptor", ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name().c_str(), AT_SYMLINK_FOLLOW));
     write_some(fd);
     step("close", ::close(fd));
   }

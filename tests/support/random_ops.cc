@@ -8,24 +8,24 @@
 // Nothing outside DIR is touched: as root each process confines itself to it (chroot); as another user no symlink is
 // made that could lead out, and DIR has to be empty at the start. The parent stays outside, to take the snapshots.
 
-#include <algorithm>
-#include <charconv>
-#include <cstdio>
-#include <csignal>
-#include <cstring>
-#include <new>
-#include <string_view>
-#include <thread>
-
 #include <getopt.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <thread>
+
 #include "tests/support/random_ops_attributes.h"
 #include "tests/support/random_ops_io.h"
-#include "tests/support/random_ops_names.h"
 #include "tests/support/random_ops_nameless.h"
+#include "tests/support/random_ops_names.h"
 #include "tests/support/random_ops_parallel.h"
 #include "tests/support/random_ops_reading.h"
 #include "tests/support/random_ops_run.h"
@@ -221,8 +221,7 @@ bool parse(int argc, char** argv, Settings* settings) {
   for (int found; (found = getopt_long(argc, argv, "", known.data(), &index)) != -1;) {
     if (found != 0) return false;  // getopt_long has said why
     const Option& one = kOptions[index];
-    if (!one.read(optarg, settings))
-      return refuse_usage(std::string("unable to use --") + one.name + " " + escaped(optarg));
+    if (!one.read(optarg, settings)) return refuse_usage(std::string("unable to use --") + one.name + " " + escaped(optarg));
   }
   if (argc - optind != 1) return refuse_usage("one DIR is needed");
   settings->dir = argv[optind];
@@ -290,8 +289,7 @@ bool run_manifest(const Settings& settings, uint32_t number) {
   }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
-    say("error: unable to make " + escaped(path) + " with " + escaped(settings.manifest) + ": status " +
-        std::to_string(status));
+    say("error: unable to make " + escaped(path) + " with " + escaped(settings.manifest) + ": status " + std::to_string(status));
     return false;
   }
   return true;

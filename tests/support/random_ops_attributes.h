@@ -1,12 +1,12 @@
 // Operations on what an object has beside its content and its names.
 #pragma once
 
-#include <cstring>
-
 #include <linux/fs.h>
 #include <linux/xattr.h>
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
+
+#include <cstring>
 
 #include "tests/support/random_ops_judgement.h"
 #include "tests/support/random_ops_worker.h"
@@ -17,9 +17,7 @@ namespace tfs::support {
 inline std::string path_or_root(Worker& w) { return w.rng().chance(3) ? "." : w.known_path(); }
 
 // DIR stays open to all users.
-inline mode_t mode_for(Worker& w, const std::string& path) {
-  return path == "." ? 0777 | (w.mode() & 07000) : w.mode();
-}
+inline mode_t mode_for(Worker& w, const std::string& path) { return path == "." ? 0777 | (w.mode() & 07000) : w.mode(); }
 
 inline void op_chmod(Worker& w) {
   std::string path = path_or_root(w);
@@ -141,8 +139,7 @@ struct XattrTarget {
 
   long set(const char* name, const void* value, size_t size, int flags) const {
     if (fd >= 0) return fsetxattr(fd, name, value, size, flags);
-    return follow ? setxattr(path.c_str(), name, value, size, flags)
-                  : lsetxattr(path.c_str(), name, value, size, flags);
+    return follow ? setxattr(path.c_str(), name, value, size, flags) : lsetxattr(path.c_str(), name, value, size, flags);
   }
   long get(const char* name, void* value, size_t size) const {
     if (fd >= 0) return fgetxattr(fd, name, value, size);

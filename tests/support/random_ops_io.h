@@ -1,10 +1,10 @@
 // Operations on the content of files.
 #pragma once
 
-#include <cstring>
-
 #include <sys/sendfile.h>
 #include <sys/uio.h>
+
+#include <cstring>
 
 #include "tests/support/random_ops_worker.h"
 
@@ -87,8 +87,7 @@ inline void op_writev(Worker& w) {
     parts[i] = {w.out() + size, part};
     size += part;
   }
-  w.detail("offset %lld length %zu in %zu parts%s", static_cast<long long>(at), size, count,
-           append ? " RWF_APPEND" : "");
+  w.detail("offset %lld length %zu in %zu parts%s", static_cast<long long>(at), size, count, append ? " RWF_APPEND" : "");
   make_data(w, size);
   ssize_t written = append ? pwritev2(h->fd, parts, static_cast<int>(count), at, RWF_APPEND)
                            : pwritev(h->fd, parts, static_cast<int>(count), at);
@@ -149,8 +148,7 @@ inline void op_direct(Worker& w) {
     make_data(w, size);
     ssize_t written = pwrite(fd, w.out(), size, at);
     if (!w.step("pwrite O_DIRECT", written)) continue;
-    if (size % 4096 == 0)
-      check_content(w, {fd, O_RDWR, false, ""}, at, w.out(), written, "content after O_DIRECT write");
+    if (size % 4096 == 0) check_content(w, {fd, O_RDWR, false, ""}, at, w.out(), written, "content after O_DIRECT write");
   }
   w.close_fd(fd);
 }

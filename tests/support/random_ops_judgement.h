@@ -1,14 +1,14 @@
 // Whether a result is as it should be, and the end of the run where it is not.
 #pragma once
 
+#include <sys/vfs.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
-
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "tests/support/random_ops_worker.h"
 
@@ -68,8 +68,7 @@ inline bool Worker::step(const char* call, long result) { return result >= 0 || 
 inline bool Worker::step_error(const char* call, int error) {
   if (!explained(error)) {
     const char* known = strerrorname_np(error);
-    fail(std::string(call) + " answers " + (known ? known : std::to_string(error)) + " (" + strerrordesc_np(error) +
-         ")");
+    fail(std::string(call) + " answers " + (known ? known : std::to_string(error)) + " (" + strerrordesc_np(error) + ")");
   }
   refused_ = true;
   refusal_ = error;
@@ -95,9 +94,8 @@ inline void Worker::expect(bool holds, const char* what) {
 }
 
 inline bool Worker::explained(int error) {
-  static constexpr int kNormal[] = {ENOENT, EEXIST, ENOTDIR, EISDIR,       ENOTEMPTY, EBUSY,
-                                    EINVAL, EXDEV,  ENODATA, EOPNOTSUPP,   ENOSPC,    EMLINK,
-                                    ELOOP,  ENXIO,  ETXTBSY, ENAMETOOLONG, ERANGE,    EFBIG};
+  static constexpr int kNormal[] = {ENOENT,     EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EBUSY,   EINVAL,       EXDEV,  ENODATA,
+                                    EOPNOTSUPP, ENOSPC, EMLINK,  ELOOP,  ENXIO,     ETXTBSY, ENAMETOOLONG, ERANGE, EFBIG};
   if (std::ranges::count(kNormal, error) > 0) return true;
   for (int extra : op_->extra) {
     if (extra != 0 && error == extra) return true;

@@ -1,12 +1,12 @@
 // Operations on names: making, removing, moving and joining them.
 #pragma once
 
-#include <algorithm>
-#include <cstdio>
-
 #include <dirent.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+
+#include <algorithm>
+#include <cstdio>
 
 #include "tests/support/random_ops_judgement.h"
 #include "tests/support/random_ops_worker.h"
@@ -28,8 +28,7 @@ inline void check_new(Worker& w, const Place& where, mode_t type, mode_t asked) 
   w.expect(made.st_uid == geteuid(), "owner of what was made");
   w.expect((above.st_mode & S_ISGID) == 0 || made.st_gid == above.st_gid, "group of what was made");
   bool plain = parent.by_path() && getxattr(parent.c_str(), "system.posix_acl_default", nullptr, 0) < 0;
-  if (plain && type != S_IFLNK)
-    w.expect((made.st_mode & 0777) == (asked & ~w.umask_now() & 0777), "mode of what was made");
+  if (plain && type != S_IFLNK) w.expect((made.st_mode & 0777) == (asked & ~w.umask_now() & 0777), "mode of what was made");
 }
 
 inline void check_gone(Worker& w, const Place& where) {

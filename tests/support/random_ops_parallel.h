@@ -1,16 +1,16 @@
 // Operations on content that do not wait their turn: asynchronous writes, stores into memory, and locks.
 #pragma once
 
-#include <csetjmp>
-#include <csignal>
-#include <cstring>
-#include <ctime>
-
 #include <linux/aio_abi.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+
+#include <csetjmp>
+#include <csignal>
+#include <cstring>
+#include <ctime>
 
 #include "tests/support/random_ops_io.h"
 #include "tests/support/random_ops_pool.h"
@@ -155,8 +155,7 @@ inline void store_in(Worker& w, const Mapping& mapping) {
     return;
   }
   Handle h{mapping.fd, O_RDWR, false, ""};
-  check_content(w, h, mapping.offset + static_cast<off_t>(at), w.out(), static_cast<ssize_t>(size),
-                "content after a store");
+  check_content(w, h, mapping.offset + static_cast<off_t>(at), w.out(), static_cast<ssize_t>(size), "content after a store");
 }
 
 inline void op_mmap(Worker& w) {

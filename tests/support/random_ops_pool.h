@@ -2,12 +2,12 @@
 // wrong with a file that is open while its name, size or mode changes.
 #pragma once
 
-#include <cerrno>
-
 #include <linux/aio_abi.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "tests/support/random_ops_judgement.h"
 #include "tests/support/random_ops_worker.h"

@@ -1,12 +1,12 @@
 // Operations that change nothing but what the kernel has cached.
 #pragma once
 
-#include <set>
-
 #include <dirent.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+
+#include <set>
 
 #include "tests/support/random_ops_io.h"
 #include "tests/support/random_ops_names.h"
@@ -23,8 +23,7 @@ inline void op_read(Worker& w) {
   w.detail("offset %lld length %zu", static_cast<long long>(at), length);
   ssize_t got = pread(h->fd, w.in(), length, at);
   if (!w.step("pread", got) || !w.verifying()) return;
-  w.expect(got == std::max<off_t>(0, std::min<off_t>(static_cast<off_t>(length), size - at)),
-           "bytes that a read brought");
+  w.expect(got == std::max<off_t>(0, std::min<off_t>(static_cast<off_t>(length), size - at)), "bytes that a read brought");
 }
 
 inline void op_seek(Worker& w) {
@@ -51,8 +50,7 @@ inline void op_stat(Worker& w) {
   int flags = w.rng().chance(50) ? AT_SYMLINK_NOFOLLOW : 0;
   if (!w.step("stat", fstatat(where.dir, where.c_str(), &found, flags))) return;
   struct statx more;
-  if (w.step("statx", statx(where.dir, where.c_str(), flags, STATX_BASIC_STATS | STATX_BTIME, &more)) &&
-      w.verifying()) {
+  if (w.step("statx", statx(where.dir, where.c_str(), flags, STATX_BASIC_STATS | STATX_BTIME, &more)) && w.verifying()) {
     w.expect(more.stx_ino == found.st_ino && more.stx_mode == found.st_mode, "stat and statx differ");
   }
   w.step("access", faccessat(where.dir, where.c_str(), w.rng().chance(50) ? R_OK : R_OK | W_OK, 0));
@@ -76,8 +74,7 @@ inline void check_entry(Worker& w, int dir, const dirent64& entry) {
   struct stat found;
   w.expect(fstatat(dir, entry.d_name, &found, AT_SYMLINK_NOFOLLOW) == 0, "a name that is listed and not there");
   w.expect(found.st_ino == entry.d_ino, "inode number in the directory and of the object");
-  w.expect(entry.d_type == DT_UNKNOWN || entry.d_type == IFTODT(found.st_mode),
-           "type in the directory and of the object");
+  w.expect(entry.d_type == DT_UNKNOWN || entry.d_type == IFTODT(found.st_mode), "type in the directory and of the object");
 }
 
 inline void op_readdir(Worker& w) {

@@ -19,9 +19,7 @@ class Rng {
       : state_(mixed(mixed(mixed(seed + kStep) ^ (worker + 1)) ^ (number + 1))) {}
 
   uint64_t next() { return mixed(state_ += kStep); }
-  uint64_t below(uint64_t limit) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * limit) >> 64);
-  }
+  uint64_t below(uint64_t limit) { return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * limit) >> 64); }
   uint64_t between(uint64_t low, uint64_t high) { return low + below(high - low + 1); }
   bool chance(unsigned percent) { return below(100) < percent; }
 

@@ -2,12 +2,12 @@
 // snapshot.
 #pragma once
 
-#include <cstdlib>
-
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "tests/support/random_ops_choices.h"
 #include "tests/support/random_ops_judgement.h"

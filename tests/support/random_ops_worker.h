@@ -2,16 +2,16 @@
 // Used by its own thread only. Paths are relative to the working directory, which is DIR.
 #pragma once
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #include "tests/support/random_ops_rng.h"
 #include "tests/support/random_ops_settings.h"

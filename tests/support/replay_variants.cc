@@ -237,7 +237,8 @@ class Damager {
 
   // The frame itself is applied, once, and what is wrong behind it is refused.
   void apply_twice() {
-    if (at_ == 0) return must_refuse(stream_of({frames_[0], frames_[0]}, frames_.size()), {Kind::kTruncated}, "twice, and no more");
+    if (at_ == 0)
+      return must_refuse(stream_of({frames_[0], frames_[0]}, frames_.size()), {Kind::kTruncated}, "twice, and no more");
     Status status = mirror_.replay(stream_of({frames_[at_], frames_[at_]}, at_ + 1));
     uint64_t seq = format::load_header(frames_[at_].data()).seq;
     if (is_end(at_)) {

@@ -7,6 +7,7 @@
 // differ (leases, FICLONE, collapsing ranges, ctime of an empty chown), is not in it.
 
 #include "tests/support/semantics.h"
+
 #include "tests/support/semantics_files.h"
 #include "tests/support/semantics_names.h"
 #include "tests/support/semantics_rest.h"

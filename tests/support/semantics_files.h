@@ -288,7 +288,8 @@ inline void section_mappings() {
   is("zeros behind the cut", a[6000] == 0 && a[19000] == 0);
   a[5500] = '\0';
   tell("truncate", ::truncate("file", 1));
-  struct sigaction action{}, before{};
+  struct sigaction action {
+  }, before{};
   action.sa_handler = [](int) { siglongjmp(bus_error_return(), 1); };
   ::sigaction(SIGBUS, &action, &before);
   if (sigsetjmp(bus_error_return(), 1) == 0) {

@@ -148,9 +148,9 @@ inline void section_renames() {
   };
   struct {
     const char *from, *to;
-  } pairs[] = {{"a", "b"}, {"a", "n"}, {"a", "h"},   {"a", "a"},   {"a", "l"},   {"l", "a"},   {"a", "d"},      {"d", "a"},
-               {"d", "e"}, {"e", "d"}, {"d", "n"},   {"d", "d/n"}, {"d/x", "d"}, {"x", "n"},   {"d/x", "e/x"},  {"a", "none/n"},
-               {"d", "l"}, {"l", "d"}, {"a/", "n"},  {"d/", "n"},  {"a", "n/"},  {"d", "n/"},  {"d/x", "e"},    {"e", "d/x"}};
+  } pairs[] = {{"a", "b"}, {"a", "n"}, {"a", "h"},  {"a", "a"},   {"a", "l"},   {"l", "a"},  {"a", "d"},     {"d", "a"},
+               {"d", "e"}, {"e", "d"}, {"d", "n"},  {"d", "d/n"}, {"d/x", "d"}, {"x", "n"},  {"d/x", "e/x"}, {"a", "none/n"},
+               {"d", "l"}, {"l", "d"}, {"a/", "n"}, {"d/", "n"},  {"a", "n/"},  {"d", "n/"}, {"d/x", "e"},   {"e", "d/x"}};
   for (unsigned flags : {0u, static_cast<unsigned>(RENAME_NOREPLACE), static_cast<unsigned>(RENAME_EXCHANGE),
                          static_cast<unsigned>(RENAME_WHITEOUT)}) {
     for (const auto& pair : pairs) {
@@ -401,9 +401,9 @@ inline void section_special_files() {
     const char* name;
     mode_t mode;
     dev_t dev;
-  } devices[] = {{"null", S_IFCHR | 0666, makedev(1, 3)},     {"zero", S_IFCHR | 0666, makedev(1, 5)},
-                 {"full", S_IFCHR | 0666, makedev(1, 7)},     {"nothing", S_IFCHR | 0666, makedev(250, 4000)},
-                 {"block", S_IFBLK | 0660, makedev(250, 5)},  {"large", S_IFCHR | 0600, makedev(4095, 1048575)},
+  } devices[] = {{"null", S_IFCHR | 0666, makedev(1, 3)},    {"zero", S_IFCHR | 0666, makedev(1, 5)},
+                 {"full", S_IFCHR | 0666, makedev(1, 7)},    {"nothing", S_IFCHR | 0666, makedev(250, 4000)},
+                 {"block", S_IFBLK | 0660, makedev(250, 5)}, {"large", S_IFCHR | 0600, makedev(4095, 1048575)},
                  {"whiteout", S_IFCHR | 0, makedev(0, 0)}};
   for (const auto& device : devices) {
     tell(std::string("mknod ") + device.name, ::mknod(device.name, device.mode, device.dev));

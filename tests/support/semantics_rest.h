@@ -16,7 +16,9 @@ namespace tfs::support {
 // ---- locks
 
 inline std::string lock_of(int fd, short type, off_t start, off_t length) {
-  struct flock lock{type, SEEK_SET, start, length, 0};
+  struct flock lock {
+    type, SEEK_SET, start, length, 0
+  };
   if (::fcntl(fd, F_GETLK, &lock) != 0) return strerrorname_np(errno);
   if (lock.l_type == F_UNLCK) return "free";
   return std::string(lock.l_type == F_RDLCK ? "read" : "write") + " " + std::to_string(lock.l_start) + "+" +
@@ -24,7 +26,9 @@ inline std::string lock_of(int fd, short type, off_t start, off_t length) {
 }
 
 inline int set_lock(int fd, short type, off_t start, off_t length, int command = F_SETLK) {
-  struct flock lock{type, SEEK_SET, start, length, 0};
+  struct flock lock {
+    type, SEEK_SET, start, length, 0
+  };
   return ::fcntl(fd, command, &lock);
 }
 
@@ -413,7 +417,8 @@ inline void section_programs(const char* self) {
   }
   char c;
   ::usleep(1000);
-  for (int i = 0; i < 2000 && content_of(("/proc/" + std::to_string(child) + "/comm").c_str()) != "program\n"; i++) ::usleep(1000);
+  for (int i = 0; i < 2000 && content_of(("/proc/" + std::to_string(child) + "/comm").c_str()) != "program\n"; i++)
+    ::usleep(1000);
   tell("write to what runs", File("program", O_WRONLY));
   tell("truncate what runs", ::truncate("program", 0));
   tell("rename over what runs", ::rename("script", "program"));

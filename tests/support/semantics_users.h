@@ -67,8 +67,8 @@ inline void section_permissions() {
     mode_t mode, file_mode;
     uid_t uid;
     gid_t gid;
-  } dirs[] = {{"everyones", 0777, 0666, 0, 0},   {"groups", 0770, 0660, 0, 2000},    {"anns", 0700, 0600, 1001, 1001},
-              {"search-only", 0711, 0644, 0, 0}, {"list-only", 0744, 0644, 0, 0},    {"not-bobs", 0705, 0606, 1002, 1002},
+  } dirs[] = {{"everyones", 0777, 0666, 0, 0},   {"groups", 0770, 0660, 0, 2000},      {"anns", 0700, 0600, 1001, 1001},
+              {"search-only", 0711, 0644, 0, 0}, {"list-only", 0744, 0644, 0, 0},      {"not-bobs", 0705, 0606, 1002, 1002},
               {"sticky", 01777, 0666, 0, 0},     {"anns-sticky", 01777, 0644, 1001, 0}};
   for (const auto& d : dirs) {
     must("mkdir", ::mkdir(d.name, 0700));
@@ -278,14 +278,17 @@ inline const std::vector<Attempt>& attempts() {
       {"open", [](const char* p) { tell("open", File(p, O_WRONLY)); }},
       {"fallocate", [](const char* p) { tell("fallocate", ::fallocate(File(p, O_WRONLY), 0, 0, 8192)); }},
       {"punch", [](const char* p) { tell("punch a hole", ::fallocate(File(p, O_WRONLY), 3, 0, 4)); }},
-      {"copy", [](const char* p) {
+      {"copy",
+       [](const char* p) {
          tell("copy_file_range", ::copy_file_range(File("source", O_RDONLY), nullptr, File(p, O_WRONLY), nullptr, 5000, 0));
        }},
-      {"pwritev", [](const char* p) {
+      {"pwritev",
+       [](const char* p) {
          iovec part{const_cast<char*>("abc"), 3};
          tell("pwritev", ::pwritev(File(p, O_WRONLY), &part, 1, 1));
        }},
-      {"direct", [](const char* p) {
+      {"direct",
+       [](const char* p) {
          void* buffer = ::aligned_alloc(4096, 4096);
          std::memset(buffer, 'd', 4096);
          tell("write with O_DIRECT", ::pwrite(File(p, O_WRONLY | O_DIRECT), buffer, 4096, 4096));
