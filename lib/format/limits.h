@@ -18,7 +18,7 @@ constexpr size_t kMaxXattrName = 255;
 constexpr size_t kMaxXattrValue = size_t{64} << 10;
 constexpr size_t kMaxText = 4096;                 // [host] and [store] of HELLO
 constexpr size_t kHashBlock = size_t{128} << 10;  // what one HASH covers at most; blocks begin at multiples of it
-constexpr size_t kHashPage = kHashBlock / 32;     // of which [holes] of HASH tells one by one
+constexpr size_t kHashPage = size_t{4} << 10;     // of which [holes] of HASH tells one by one
 constexpr uint32_t kMaxNanosecond = 999'999'999;
 
 }  // namespace tfs::format

@@ -444,6 +444,7 @@ struct Hash {
   uint64_t offset = 0;
   uint32_t length = 0;
   uint32_t holes = 0;  // bit n: nothing is allocated for the page n (of kHashPage bytes) of the block
+  static_assert(kHashBlock == 32 * kHashPage);
   uint64_t low = 0, high = 0;
   std::string_view path;
   template <class V, class S>
