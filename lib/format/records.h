@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "lib/base/bytes.h"
+#include "lib/format/limits.h"
 #include "lib/format/position.h"
 #include "lib/format/record_type.h"
 
