@@ -30,6 +30,9 @@ void set_fsetid(bool on) {
   ::syscall(SYS_capset, &header, data);
 }
 
+// That of the last caller: only what is made on behalf of one depends on it, and most have the same.
+thread_local mode_t own_umask = 0;
+
 }  // namespace
 
 void prepare_thread() {
@@ -38,7 +41,7 @@ void prepare_thread() {
 }
 
 AsCaller::AsCaller(const Caller& caller) {
-  ::umask(caller.umask);
+  if (own_umask != caller.umask) ::umask(own_umask = caller.umask);
   is_changed_ = (caller.uid != 0 || caller.gid != 0) && ::geteuid() == 0;
   if (is_changed_) set_fs_ids(caller.uid, caller.gid);
 }
@@ -46,7 +49,6 @@ AsCaller::AsCaller(const Caller& caller) {
 AsCaller::~AsCaller() {
   int saved = errno;
   if (is_changed_) set_fs_ids(0, 0);
-  ::umask(0);
   errno = saved;
 }
 

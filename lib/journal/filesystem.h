@@ -119,7 +119,7 @@ class Filesystem {
   bool inherits_acl(Node& dir, int dir_fd);
   std::vector<std::byte> new_xattrs(Node& dir, int dir_fd, const char* name);
   int truncate(Node& target, int fd, const AttributeChange& change);
-  int change_mode_and_owner(Node& target, int fd, const AttributeChange& change);
+  int change_mode_and_owner(Node& target, int fd, const AttributeChange& change, struct stat& st);
   template <class Make>
   int make(uint64_t parent, const char* name, const Caller& caller, Entry& out, Make make);
   int remove(uint64_t parent, const char* name, int flags);
@@ -138,6 +138,8 @@ class Filesystem {
 
 // The name that a mirror may keep its state under at its top: no source ever carries it.
 constexpr const char* kReservedName = ".tfs-mirror";
+// Asked for by the kernel before the first write to each file, to see whether the write must take it away.
+constexpr std::string_view kCapability = "security.capability";
 bool is_reserved(uint64_t parent, const char* name);
 
 inline format::Time to_time(const timespec& t) { return {t.tv_sec, static_cast<uint32_t>(t.tv_nsec)}; }

@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -16,8 +17,17 @@
 namespace tfs::journal {
 namespace {
 
-// chmod through an O_PATH descriptor.
-int change_mode(int fd, mode_t mode) { return ::chmod(ProcPath(fd).text, mode & 07777) == 0 ? 0 : errno; }
+// chmod through an O_PATH descriptor: by fchmodat2(2) from Linux 6.6 on, which saves the walk through /proc.
+int change_mode(int fd, mode_t mode) {
+  constexpr long kFchmodat2 = 452;  // the same on all architectures
+  static std::atomic<bool> is_known{true};
+  if (is_known.load(std::memory_order_relaxed)) {
+    if (::syscall(kFchmodat2, fd, "", mode & 07777, AT_EMPTY_PATH) == 0) return 0;
+    if (errno != ENOSYS) return errno;
+    is_known = false;
+  }
+  return ::chmod(ProcPath(fd).text, mode & 07777) == 0 ? 0 : errno;
+}
 
 timespec time_for(int valid, int set, int now, const timespec& value) {
   if (valid & now) return {0, UTIME_NOW};
@@ -54,8 +64,9 @@ int Filesystem::truncate(Node& target, int fd, const AttributeChange& change) {
   return 0;
 }
 
-// Mode, owner and times, in this order, as the kernel means them; each that has happened is recorded even where the next fails.
-int Filesystem::change_mode_and_owner(Node& target, int fd, const AttributeChange& change) {
+// Mode, owner and times, in this order, as the kernel means them; each that has happened is recorded even where the next fails. `st`
+// is what it comes to.
+int Filesystem::change_mode_and_owner(Node& target, int fd, const AttributeChange& change, struct stat& st) {
   format::SetAttr record;
   int error = 0;
   if (change.valid & kFuseSetMode) {
@@ -77,9 +88,9 @@ int Filesystem::change_mode_and_owner(Node& target, int fd, const AttributeChang
     if (error == 0 && times[0].tv_nsec != UTIME_OMIT) record.valid |= format::kSetAtime;
     if (error == 0 && times[1].tv_nsec != UTIME_OMIT) record.valid |= format::kSetMtime;
   }
-  if (record.valid == 0) return error;
-  struct stat st;
+  if (record.valid == 0 && error != 0) return error;
   if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
+  if (record.valid == 0) return 0;
   if (S_ISLNK(st.st_mode)) record.valid &= ~format::kSetMode;
   record.mode = st.st_mode;
   record.uid = st.st_uid;
@@ -95,20 +106,16 @@ int Filesystem::change_mode_and_owner(Node& target, int fd, const AttributeChang
 int Filesystem::set_attributes(uint64_t id, const AttributeChange& change, struct stat& out) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
-  {
-    Locked locked(*target);
-    if (!table_.is_reachable(*target)) return ESTALE;
-    sys::Fd opened;
-    int fd = change.handle != nullptr ? change.handle->fd() : store_.open_node(*target, O_PATH | O_NOFOLLOW);
-    if (fd < 0) return -fd;
-    if (change.handle == nullptr) opened = sys::Fd(fd);
-    if (change.valid & kFuseSetSize) {
-      if (int error = truncate(*target, fd, change)) return error;
-    }
-    if (int error = change_mode_and_owner(*target, fd, change)) return error;
-    if (::fstatat(fd, "", &out, AT_EMPTY_PATH) != 0) return errno;
+  Locked locked(*target);
+  if (!table_.is_reachable(*target)) return ESTALE;
+  sys::Fd opened;
+  int fd = change.handle != nullptr ? change.handle->fd() : store_.open_node(*target, O_PATH | O_NOFOLLOW);
+  if (fd < 0) return -fd;
+  if (change.handle == nullptr) opened = sys::Fd(fd);
+  if (change.valid & kFuseSetSize) {
+    if (int error = truncate(*target, fd, change)) return error;
   }
-  return 0;
+  return change_mode_and_owner(*target, fd, change, out);
 }
 
 // With the node locked and the change made.
@@ -139,6 +146,7 @@ int Filesystem::set_xattr(uint64_t id, const char* name, ByteView value, int fla
   sys::Fd owned(fd);
   struct stat st {};
   if (is_acl(name) && ::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
+  if (std::string_view(name) == kCapability) target->lacks_capability.store(false);
   {
     WithoutFsetid without(kills_sgid);
     AsCaller as(kills_sgid ? Caller{0, gid, 0} : Caller{});

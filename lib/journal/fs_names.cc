@@ -144,6 +144,7 @@ int Filesystem::create(uint64_t parent, const char* name, mode_t mode, int flags
       Node& made = table_.enter(*dir, name, identity, 1);
       table_.add_open(made);
       store_.note_open(made, fd.get());
+      made.lacks_capability = true;  // just born: an ACL is all that it can have
       out.id = made.id;
       section.put(st.st_ino, st.st_nlink,
                   format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), parent_mtime,
@@ -299,7 +300,7 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
   if (grave.is_open()) table_.bury(*other, grave.release());
   format::Rename record;
   record.parent_mtime = mtime_of(from.fd());
-  record.new_parent_mtime = mtime_of(to.fd());
+  record.new_parent_mtime = dir == new_dir ? record.parent_mtime : mtime_of(to.fd());
   if (replaces) record.replaced = other_st.st_ino;
   if (flags & RENAME_WHITEOUT) {
     struct stat st;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/limits.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <utility>
 
 #include "lib/journal/filesystem.h"
+#include "lib/journal/workers.h"
 
 namespace tfs::journal {
 
@@ -84,6 +86,11 @@ int Filesystem::get_attributes(uint64_t id, const FileHandle* handle, struct sta
   if (handle != nullptr) return ::fstat(handle->fd(), &out) == 0 ? 0 : errno;
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
+  if (target->is_directory && target->grave < 0) {  // asked for after each change of its names
+    DirRef ref = store_.directory(*target);
+    if (!ref.is_open()) return -ref.fd();
+    return ::fstatat(ref.fd(), "", &out, AT_EMPTY_PATH) == 0 ? 0 : errno;
+  }
   int fd = store_.open_node(*target, O_PATH | O_NOFOLLOW);
   if (fd < 0) return -fd;
   sys::Fd owned(fd);
@@ -135,9 +142,16 @@ int Filesystem::open(uint64_t id, int flags, FileHandle& out) {
 }
 
 int Filesystem::read(const FileHandle& handle, std::span<std::byte> into, uint64_t offset, size_t& out) {
-  ssize_t n = ::pread(handle.fd(), into.data(), into.size(), static_cast<off_t>(offset));
-  if (n < 0) return errno;
-  out = static_cast<size_t>(n);
+  iovec part{into.data(), into.size()};
+  ssize_t n = ::preadv2(handle.fd(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  if (n < 0 && errno == EAGAIN) Workers::step_aside();  // a disk is asked
+  size_t done = static_cast<size_t>(std::max<ssize_t>(n, 0));
+  if (done < into.size()) {
+    n = ::pread(handle.fd(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0 && done == 0) return errno;
+    done += static_cast<size_t>(std::max<ssize_t>(n, 0));
+  }
+  out = done;
   return 0;
 }
 
@@ -151,6 +165,7 @@ int Filesystem::statfs(struct statvfs& out) { return ::fstatvfs(store_.fd(), &ou
 int Filesystem::get_xattr(uint64_t id, const char* name, std::span<char> into, size_t& size) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
+  if (target->lacks_capability && name == kCapability) return ENODATA;
   int fd = store_.open_node(*target, O_PATH | O_NOFOLLOW);
   if (fd < 0) return -fd;
   sys::Fd owned(fd);

@@ -49,8 +49,9 @@ struct Node {
   uint32_t children = 0;  // names in the table that have this node as parent
   uint32_t opens = 0;     // descriptors of the store that are open for it
   NodeLock lock;          // held by a mutating request over [system calls, journal section]; ascending by id where several
-  std::atomic<uint32_t> changes{0};     // of a directory: odd while a request changes its names, so that lookups can tell
-  std::atomic<uint8_t> default_acl{0};  // of a directory: 0 not looked yet, 1 it has none, 2 it has one
+  std::atomic<uint32_t> changes{0};           // of a directory: odd while a request changes its names, so that lookups can tell
+  std::atomic<uint8_t> default_acl{0};        // of a directory: 0 not looked yet, 1 it has none, 2 it has one
+  std::atomic<bool> lacks_capability{false};  // of a file: it has no security.capability for sure
   bool is_directory = false;
   bool is_held = false;  // nameless now or before; the mirror keeps it by id until FORGET
   std::unique_ptr<Name> names;

@@ -24,9 +24,6 @@
 namespace tfs::journal {
 namespace {
 
-constexpr int kMaxWorkers = 64;
-constexpr int kIdleWorkers = 3;  // more than these that wait are let go
-
 // libfuse says what it does not like line by line; the last line becomes the reason of our own message.
 std::string& fuse_log_line() {
   static std::string line;
@@ -76,13 +73,25 @@ bool changes_something(const fuse_in_header& header) {
   }
 }
 
+// What waits for a disk, for another request, or for the machine.
+bool may_take_long(const fuse_in_header& header) {
+  switch (header.opcode) {
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case FUSE_IOCTL: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
-struct Session::Buffer {
+struct Session::Buffer final : Workers::Slot {
   fuse_buf buf{};
   bool has_room = false;  // in the journal's ring, reserved for it
   bool is_answered = false;
-  ~Buffer() { std::free(buf.mem); }
+  ~Buffer() override { std::free(buf.mem); }
   fuse_in_header& header() const { return *static_cast<fuse_in_header*>(buf.mem); }
   size_t reserve() const { return header().len + kFrameReserve; }
 };
@@ -90,6 +99,7 @@ struct Session::Buffer {
 // libfuse's public way to see requests and replies as they are (fuse_session_custom_io).
 struct SessionHooks {
   static ssize_t read(int fd, void* into, size_t size, void* session) {
+    static_cast<Session*>(session)->workers_.look_ahead(fd);
     ssize_t n = ::read(fd, into, size);
     if (n > 0) static_cast<Session*>(session)->note_init_request(into, static_cast<size_t>(n));
     return n;
@@ -101,7 +111,15 @@ struct SessionHooks {
 };
 
 Session::Session(Filesystem& filesystem, Output& output, Control& control)
-    : filesystem_(filesystem), output_(output), control_(control) {
+    : filesystem_(filesystem),
+      output_(output),
+      control_(control),
+      workers_({[] { return std::make_unique<Buffer>(); },
+                [this](Workers::Slot& slot) { return receive(static_cast<Buffer&>(slot)); },
+                [this](Workers::Slot& slot) { take(static_cast<Buffer&>(slot)); },
+                [this] {
+                  if (!has_ended_.exchange(true) && !is_stopping_) on_end_();
+                }}) {
   filesystem_.on_stale_attributes([this](uint64_t id) { fuse_lowlevel_notify_inval_inode(session_, id, -1, 0); });
 }
 
@@ -142,43 +160,23 @@ Status Session::mount(const MountOptions& options) {
 void Session::start(std::function<void()> on_end) {
   on_end_ = std::move(on_end);
   parked_worker_ = std::thread([this] { work_parked(); });
-  start_worker();
+  workers_.start();
 }
 
-void Session::start_worker() {
-  std::lock_guard guard(workers_mutex_);
-  if (workers_ >= kMaxWorkers) return;
-  workers_ += 1;
-  waiting_ += 1;
-  std::thread([this] { work(); }).detach();
-}
-
-void Session::work() {
-  prepare_thread();
-  auto buffer = std::make_unique<Buffer>();
+bool Session::receive(Buffer& buffer) {
   while (true) {
-    int size = fuse_session_receive_buf(session_, &buffer->buf);
-    if (size == -EINTR || size == -EAGAIN) continue;
-    if (size <= 0) break;  // unmounted
-    busy_ += 1;
-    if (--waiting_ == 0) start_worker();
-    bool needs_room = this->needs_room(*buffer);
-    buffer->has_room = needs_room && output_.reserve(buffer->reserve());
-    if (needs_room && !buffer->has_room) {
-      park(*buffer);
-    } else {
-      handle_request(*buffer);
-    }
-    if (waiting_ >= kIdleWorkers) {
-      std::lock_guard guard(workers_mutex_);
-      workers_ -= 1;
-      return;
-    }
-    waiting_ += 1;
+    int size = fuse_session_receive_buf(session_, &buffer.buf);
+    if (size != -EINTR && size != -EAGAIN) return size > 0;  // else: unmounted
   }
-  if (!has_ended_.exchange(true) && !is_stopping_) on_end_();
-  std::lock_guard guard(workers_mutex_);
-  workers_ -= 1;
+}
+
+void Session::take(Buffer& buffer) {
+  busy_ += 1;
+  bool needs_room = this->needs_room(buffer);
+  buffer.has_room = needs_room && output_.reserve(buffer.reserve());
+  if (needs_room && !buffer.has_room) return park(buffer);
+  if (may_take_long(buffer.header())) Workers::step_aside();
+  handle_request(buffer);
 }
 
 void Session::work_parked() {
@@ -227,7 +225,7 @@ void Session::handle_request(Buffer& buffer) {
   process(buffer);
   if (had_room) output_.release(reserved);
   busy_ -= 1;
-  busy_.notify_all();
+  if (is_stopping_) busy_.notify_all();
 }
 
 void Session::process(Buffer& buffer) {

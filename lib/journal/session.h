@@ -1,8 +1,8 @@
 // The mount: the FUSE connection, its threads, and the way in and out.
 //
-// Threads: workers take requests from /dev/fuse; before one starts to work and no other waits there, another is started, so
-// that an fsync or a cold read never keeps the next request waiting. A request that would change something while the
-// journal's ring is full is put aside and done by one thread of its own when there is room: the others go on reading.
+// Threads: workers.h tells who takes requests from /dev/fuse; an fsync or a cold read never keeps the next request waiting. A
+// request that would change something while the journal's ring is full is put aside and done by one thread of its own when there
+// is room: the others go on reading.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 
 #include "lib/journal/control.h"
 #include "lib/journal/filesystem.h"
+#include "lib/journal/workers.h"
 
 struct fuse_session;
 struct fuse_buf;
@@ -58,9 +59,9 @@ class Session {
   struct Buffer;
   friend struct SessionHooks;
 
-  void work();
+  bool receive(Buffer& buffer);
+  void take(Buffer& buffer);
   void work_parked();
-  void start_worker();
   bool needs_room(const Buffer& buffer);
   void park(const Buffer& buffer);
   void handle_request(Buffer& buffer);
@@ -78,10 +79,8 @@ class Session {
   std::function<void()> on_end_;
 
   std::atomic<bool> is_stopping_{false}, has_ended_{false};
-  std::atomic<int> waiting_{0};  // workers that wait for a request
-  std::atomic<int> busy_{0};     // requests that are being done, or are put aside
-  std::mutex workers_mutex_;
-  size_t workers_ = 0;
+  std::atomic<int> busy_{0};  // requests that are being done, or are put aside
+  Workers workers_;
 
   std::mutex parked_mutex_;
   std::condition_variable parked_wake_;
