@@ -231,7 +231,7 @@ dist:
 
 BUILD_DEPS := make g++ pkg-config libfuse3-dev fuse3 libuv1-dev libfmt-dev libxxhash-dev doctest-dev
 DEMO_DEPS := git jq procps socat
-TEST_DEPS := acl attr e2fsprogs fio iproute2 mandoc nftables openssh-client openssh-server perl python3 rsync sqlite3 strace stress-ng
+TEST_DEPS := acl attr btrfs-progs e2fsprogs fio iproute2 mandoc nftables openssh-client openssh-server perl python3 rsync sqlite3 strace stress-ng xfsprogs
 LINT_DEPS := clang clang-format clang-tidy libclang-rt-dev shellcheck systemd
 BENCH_DEPS := lsyncd mbuffer time xxhash
 deps-build:
