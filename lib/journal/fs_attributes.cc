@@ -6,28 +6,16 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include "lib/journal/filesystem.h"
 #include "lib/journal/fuse_bits.h"
+#include "lib/sys/io.h"
 
 namespace tfs::journal {
 namespace {
-
-// chmod through an O_PATH descriptor: by fchmodat2(2) from Linux 6.6 on, which saves the walk through /proc.
-int change_mode(int fd, mode_t mode) {
-  constexpr long kFchmodat2 = 452;  // the same on all architectures
-  static std::atomic<bool> is_known{true};
-  if (is_known.load(std::memory_order_relaxed)) {
-    if (::syscall(kFchmodat2, fd, "", mode & 07777, AT_EMPTY_PATH) == 0) return 0;
-    if (errno != ENOSYS) return errno;
-    is_known = false;
-  }
-  return ::chmod(ProcPath(fd).text, mode & 07777) == 0 ? 0 : errno;
-}
 
 timespec time_for(int valid, int set, int now, const timespec& value) {
   if (valid & now) return {0, UTIME_NOW};
@@ -70,7 +58,7 @@ int Filesystem::change_mode_and_owner(Node& target, int fd, const AttributeChang
   format::SetAttr record;
   int error = 0;
   if (change.valid & kFuseSetMode) {
-    error = change_mode(fd, change.values.st_mode);
+    error = sys::change_mode(fd, change.values.st_mode & 07777);
     if (error == 0) record.valid |= format::kSetMode;
   }
   if (error == 0 && (change.valid & (kFuseSetUid | kFuseSetGid))) {

@@ -15,6 +15,7 @@ constexpr size_t kPipeSize = size_t{1} << 20;     // the most that an unprivileg
 constexpr size_t kWriteSize = size_t{256} << 10;  // one write(2): large enough to be cheap, small enough to free room soon
 constexpr size_t kWakeAt = Output::kCapacity / 32;
 constexpr auto kActivePause = std::chrono::milliseconds(1);
+constexpr uint64_t kFewFrames = 8;  // in such a pause: each of them wakes the writer
 
 }  // namespace
 
@@ -66,6 +67,7 @@ void Output::append(std::span<const ByteView> parts) {
   if (is_lost_) return;
   if (used_ == 0) begin_ = 0;  // the same few pages again: they stay in the processor's cache
   for (ByteView part : parts) put(part);
+  appended_ += 1;
   if (writer_sleeps_ || used_ >= kWakeAt) work_.notify_one();
 }
 
@@ -79,6 +81,9 @@ void Output::put(ByteView bytes) {
 }
 
 void Output::run() {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point since = Clock::now();
+  uint64_t counted = 0;
   std::unique_lock lock(mutex_);
   while (true) {
     if (used_ == 0) {
@@ -109,8 +114,13 @@ void Output::run() {
       begin_ = (begin_ + size) % kCapacity;
       room_.notify_all();
     }
+    bool are_many = appended_ - counted > kFewFrames;
+    if (Clock::time_point now = Clock::now(); now - since >= kActivePause) {
+      since = now;
+      counted = appended_;
+    }
     // Frames flow: look again in a moment, unasked.
-    work_.wait_for(lock, kActivePause, [this] { return used_ >= kWakeAt || is_ending_; });
+    if (are_many) work_.wait_for(lock, kActivePause, [this] { return used_ >= kWakeAt || is_ending_; });
   }
 }
 

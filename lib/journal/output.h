@@ -2,8 +2,9 @@
 //
 // A request reserves room for its frame before it changes anything, so that nobody ever waits for the reader with locks held,
 // and nobody who only reads waits at all: a request that finds no room is put aside (session.h) until there is some.
-// The writer is woken by the first frame after a pause, and by a quarter of a ring; while frames flow it looks every
-// millisecond by itself, since a wake-up for each frame costs more than the frame (0.45 of the speed against 0.93).
+// The writer is woken by each frame as long as there are few of them; where more than a handful come in a millisecond it looks every
+// millisecond by itself, or when there is much to write, since a wake-up for each frame costs more than the frame (0.45 of the
+// speed against 0.93).
 // Payloads are copied: tee or splice of FUSE's pages would let a later write change a frame that is already out.
 #pragma once
 
@@ -61,6 +62,7 @@ class Output {
   mutable std::mutex mutex_;
   std::condition_variable room_, work_;
   size_t begin_ = 0, used_ = 0, reserved_ = 0;  // used: appended and not yet written
+  uint64_t appended_ = 0;                       // frames
   bool writer_sleeps_ = false, is_writing_ = false, is_lost_ = true, is_ending_ = false;
   Status result_ = Error{Kind::kSystem, 0, "journal.output.none", "nobody has read the stream"};
   std::thread writer_;

@@ -32,6 +32,9 @@ struct WallTime {
 WallTime wall_time();
 int64_t monotonic_ms();
 
+// chmod(2) of what a descriptor, O_PATH or not, refers to. 0 or an errno.
+int change_mode(int fd, unsigned mode);
+
 // Bit n: nothing is allocated for page n of [offset, end), at most 32 pages of `page` bytes. 0 where the filesystem cannot tell.
 uint32_t holes_in(int fd, uint64_t offset, uint64_t end, uint64_t page);
 

@@ -11,8 +11,9 @@ make_journal() {
 }
 
 replay_mirror() { "$TFS_BIN/tfs_mirror" "$1" <"$fast/replay.journal"; }
-replay_tar() { tar -xf "$tree" -C "$1"; }
-replay_rsync() { rsync -a "$fast/replay.store/" "$1/"; }
+# tfs_mirror ends with everything on disk, so the others have to, too.
+replay_tar() { tar -xf "$tree" -C "$1" && sync -f "$1"; }
+replay_rsync() { rsync -a "$fast/replay.store/" "$1/" && sync -f "$1"; }
 
 # A new ext4 in memory: what it costs shows, what this machine's disk is doing does not. Nothing is removed from it, for ext4
 # looks long for an inode where many were freed in the last seconds.
