@@ -41,7 +41,6 @@ MAN := $(wildcard man/*.[157])
 UNITS := $(wildcard cmd/*/*.service)
 
 .DELETE_ON_ERROR:
-.SECONDARY:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 .PHONY: all tools support unit check check-unit check-corpus soak asan tsan bench benches fuzz fuzzers lint tidy format install \
@@ -92,12 +91,15 @@ endif
 
 TOOL_BINS := $(TOOLS:%=$(O)/bin/%)
 SUPPORT_BINS := $(SUPPORT:%=$(O)/tests/%)
+BENCH_BINS := $(BENCHES:%=$(O)/tests/%)
+REPLAY_BINS := $(FUZZERS:%=$(O)/tests/%)
+FUZZER_BINS := $(FUZZERS:%=$(O)/fuzzers/%)
 LIB := $(O)/libtfs.a
 
 tools: $(TOOL_BINS) $(if $(filter release,$(B)),$(TOOLS:%=bin/%))
-support: $(SUPPORT_BINS) $(FUZZERS:%=$(O)/tests/%)
+support: $(SUPPORT_BINS) $(REPLAY_BINS)
 unit: $(O)/unit
-benches: $(BENCHES:%=$(O)/tests/%)
+benches: $(BENCH_BINS)
 
 bin/%: $(O)/bin/%
 	@mkdir -p bin
@@ -120,18 +122,18 @@ $(O)/bin/$(1): $(patsubst %.cc,$(O)/%.o,$(wildcard cmd/$(1)/*.cc)) $(LIB)
 endef
 $(foreach t,$(TOOLS),$(eval $(call TOOL_RULE,$(t))))
 
-$(O)/tests/%: $(O)/tests/support/%.o $(LIB)
+$(SUPPORT_BINS): $(O)/tests/%: $(O)/tests/support/%.o $(LIB)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
 
-$(O)/tests/%: $(O)/tests/bench/%.o $(LIB)
+$(BENCH_BINS): $(O)/tests/%: $(O)/tests/bench/%.o $(LIB)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
 
 # A fuzzer's target with a main() that gives it files, for those who have no fuzzer.
-$(O)/tests/%_fuzz: $(O)/tests/fuzz/%_fuzz.o $(O)/tests/fuzz/replay_main.o $(LIB)
+$(REPLAY_BINS): $(O)/tests/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay_main.o $(LIB)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
@@ -178,8 +180,8 @@ fuzz:
 	$(Q)for f in $(FUZZ); do echo "  FUZZ    $$f"; mkdir -p build/fuzz/corpus/$$f && \
 		build/fuzz/fuzzers/$${f}_fuzz -max_total_time=$(FUZZ_TIME) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 		-artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f $(wildcard tests/fuzz/corpus/$$f) || exit 1; done
-fuzzers: $(FUZZERS:%=$(O)/fuzzers/%)
-$(O)/fuzzers/%: $(O)/tests/fuzz/%.o $(LIB)
+fuzzers: $(FUZZER_BINS)
+$(FUZZER_BINS): $(O)/fuzzers/%: $(O)/tests/fuzz/%.o $(LIB)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) $(LDLIBS)

@@ -1,6 +1,7 @@
 // What the command line of tfs_buffer says.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

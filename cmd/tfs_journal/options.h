@@ -1,6 +1,7 @@
 // The command line of tfs_journal. Opens nothing.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "lib/base/result.h"

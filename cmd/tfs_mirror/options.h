@@ -1,6 +1,7 @@
 // The command line of tfs_mirror. Opens nothing.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

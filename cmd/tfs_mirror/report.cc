@@ -17,7 +17,8 @@ using apply::Activity;
 double seconds_since(int64_t then_ms) {
   if (then_ms == 0) return -1;
   sys::WallTime now = sys::wall_time();
-  return std::max(0.0, static_cast<double>(now.sec * 1000 + now.nsec / 1'000'000 - then_ms) / 1000);
+  int64_t now_ms = now.sec * 1000 + now.nsec / 1'000'000;
+  return std::max(0.0, static_cast<double>(now_ms - then_ms) / 1000);
 }
 
 std::string_view state_of(const MirrorReport& report, Activity activity, const apply::State& state) {

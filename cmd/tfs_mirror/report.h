@@ -1,6 +1,7 @@
 // How a mirror is, in the three forms in which it is asked for. Read from its state file, whether a program works on it or not.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 

@@ -1,6 +1,7 @@
 // A table of options: parsed, and printed as --help, from the same lines. Knows no tool.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>

@@ -1,6 +1,7 @@
 // Lines of JSON to a stream: the inverse of Dumper. It asks for bytes and never reads.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>

@@ -2,6 +2,7 @@
 // arrays of objects whose members are strings and natural numbers. Values stay text until they are asked for.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>

@@ -5,6 +5,7 @@
 // under load reads are large because the input piled up meanwhile, and when idle each frame goes out at once.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>

@@ -2,6 +2,8 @@
 // those that are equal; the seed is new for each scan, so that no two blocks can be made to agree beforehand.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/base/bytes.h"
 #include "lib/format/limits.h"
 

@@ -1,6 +1,8 @@
 // Frames to records. Checks all, trusts nothing, allocates nothing but the Error.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/format/frame.h"
 #include "lib/format/records.h"
 

@@ -1,6 +1,7 @@
 // Whole frames out of any split of a stream. It asks for bytes and never reads; it knows no record.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 

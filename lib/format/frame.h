@@ -1,6 +1,8 @@
 // The header that every frame begins with, and a whole frame in memory. A router needs nothing but this.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/base/bytes.h"
 #include "lib/base/result.h"
 #include "lib/format/limits.h"

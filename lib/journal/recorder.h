@@ -9,6 +9,7 @@
 // Lock order: node locks (ascending id), then the section, then the table's and the output's own mutexes.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <span>
 #include <vector>

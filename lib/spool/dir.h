@@ -1,6 +1,7 @@
 // The directory of a spool: made, opened, listed. The only place that knows where its files are.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

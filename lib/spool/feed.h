@@ -1,6 +1,8 @@
 // One input, to its end.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/spool/writer.h"
 
 namespace tfs::spool {

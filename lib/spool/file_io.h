@@ -1,6 +1,7 @@
 // Reads of segments, with messages that name file and offset.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 

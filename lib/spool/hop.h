@@ -2,6 +2,7 @@
 // costs a read for each of them, of small ones a read for each 64 KiB.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 

@@ -3,6 +3,7 @@
 // from cache; read and write together cost the same two.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>

@@ -1,6 +1,7 @@
 // The names in a spool's directory and the lines in its small files, as tfs_spool(5) has them. Does no I/O.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -2,6 +2,7 @@
 // by a write, which many of share a page of the pipe.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "lib/spool/reader.h"

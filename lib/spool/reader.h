@@ -4,6 +4,7 @@
 // Epochs and losses are visible: a HELLO where the epoch changes, a GAP where segments went before they were read.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 

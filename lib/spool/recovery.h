@@ -2,6 +2,7 @@
 // the machine itself went down, what was not synced may be lost in any order, and the spool ends where the first of that is.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "lib/spool/dir.h"

@@ -3,6 +3,8 @@
 // segment goes while a reader is about to hold it.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/spool/dir.h"
 
 namespace tfs::spool {

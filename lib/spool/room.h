@@ -2,6 +2,8 @@
 // nothing can go. Nothing that was taken is ever dropped to make room but oldest segments, and only with Limits::drops.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/spool/registry.h"
 #include "lib/spool/stop.h"
 

@@ -1,6 +1,8 @@
 // What a spool holds, for people and programs. Looks only; a writer and readers may be at work.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/spool/registry.h"
 
 namespace tfs::spool {

@@ -1,6 +1,8 @@
 // Where a stream is, for a router: the epoch, the number that is due, and whether END was. Does no I/O.
 #pragma once
 
+#include <cstdint>
+
 #include "lib/format/frame.h"
 #include "lib/format/position.h"
 

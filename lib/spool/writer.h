@@ -15,6 +15,7 @@
 // lost with the process.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 

@@ -3,6 +3,7 @@
 
 #include <sys/uio.h>
 
+#include <cstdint>
 #include <span>
 #include <string>
 

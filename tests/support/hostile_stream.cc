@@ -23,7 +23,7 @@ namespace {
 
 using namespace tfs;
 using namespace tfs::format;
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 constexpr Time kTime{1'600'000'000, 5};
 constexpr uint64_t kTop = UINT64_MAX, kMost = INT64_MAX;

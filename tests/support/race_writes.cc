@@ -107,7 +107,7 @@ class ContentRacer {
 
   void round() {
     switch (random_.below(12)) {
-      case 0: return store();
+      case 0:
       case 1: return store();
       case 2: return step("pwrite", ::pwrite(plain_, data_.any(random_, kPage), 1 + random_.below(kPage), anywhere()));
       case 3: return step("append", ::write(append_, data_.any(random_, kPage), 1 + random_.below(kPage)));
@@ -179,7 +179,7 @@ class NameRacer {
 
   void round() {
     switch (random_.below(12)) {
-      case 0: return make_file();
+      case 0:
       case 1: return make_file();
       case 2: return step("mkdir", ::mkdir(name().c_str(), 0755));
       case 3: return step("symlink", ::symlink("target", name().c_str()));

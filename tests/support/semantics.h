@@ -97,6 +97,9 @@ class File {
   int fd_;
 };
 
+// With what the umask leaves of `mode`; fails in silence.
+inline void create_file(const std::string& path, mode_t mode) { File file(path.c_str(), O_WRONLY | O_CREAT, mode); }
+
 inline void make_file(const char* path, std::string_view text = "", mode_t mode = 0644) {
   File f(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   must(path, f);

@@ -207,7 +207,7 @@ inline void section_appends() {
 inline void section_direct() {
   auto* buffer = static_cast<char*>(::aligned_alloc(4096, 65536));
   std::string data = pattern(65536, 9);
-  std::memcpy(buffer, data.data(), data.size());
+  std::copy(data.begin(), data.end(), buffer);
   File direct("file", O_RDWR | O_CREAT | O_DIRECT);
   if (!tell("open with O_DIRECT", direct)) return;
   File cached("file", O_RDWR);

@@ -234,10 +234,10 @@ inline void section_changing_directory() {
   say("from the beginning again: %d", now);
   // A place to come back to.
   ::rewinddir(dir);
-  for (int i = 0; i < 1000; i++) ::readdir(dir);
+  for (int i = 0; i < 1000; i++) (void)::readdir(dir);
   long place = ::telldir(dir);
   std::string next = ::readdir(dir)->d_name;
-  for (int i = 0; i < 500; i++) ::readdir(dir);
+  for (int i = 0; i < 500; i++) (void)::readdir(dir);
   ::seekdir(dir, place);
   is("seekdir leads back", next == ::readdir(dir)->d_name);
   ::closedir(dir);

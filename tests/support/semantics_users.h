@@ -133,8 +133,8 @@ inline void section_umask() {
     for (const User* user : {&kAnn, &kBobInGroup}) {
       as(*user, [&] {
         std::string at = std::to_string(mask) + "-" + std::to_string(user->uid);
-        File((at + ".file").c_str(), O_WRONLY | O_CREAT, 0666);
-        File((at + ".odd").c_str(), O_WRONLY | O_CREAT, 04751);
+        create_file(at + ".file", 0666);
+        create_file(at + ".odd", 04751);
         ::mkdir((at + ".dir").c_str(), 01777);
         ::mkfifo((at + ".fifo").c_str(), 0666);
         ::symlink("nowhere", (at + ".link").c_str());
@@ -156,9 +156,9 @@ inline void section_default_acls() {
       ::umask(umask_bits);
       as(kAnn, [&] {
         std::string at = dir + "/" + std::to_string(umask_bits);
-        File((at + ".file").c_str(), O_WRONLY | O_CREAT, 0666);
-        File((at + ".exec").c_str(), O_WRONLY | O_CREAT, 0755);
-        File((at + ".closed").c_str(), O_WRONLY | O_CREAT, 0);
+        create_file(at + ".file", 0666);
+        create_file(at + ".exec", 0755);
+        create_file(at + ".closed", 0);
         ::mkdir((at + ".dir").c_str(), 0755);
         ::mkdir((at + ".dir/below").c_str(), 0700);
         ::mkfifo((at + ".fifo").c_str(), 0644);
@@ -235,9 +235,9 @@ inline void section_setgid_directories() {
   for (const User* user : {&kAnn, &kBobInGroup}) {
     as(*user, [&] {
       std::string at = "dir/" + std::to_string(user->uid);
-      File((at + ".file").c_str(), O_WRONLY | O_CREAT, 0666);
-      File((at + ".sgid").c_str(), O_WRONLY | O_CREAT, 02775);
-      File((at + ".sgid-no-x").c_str(), O_WRONLY | O_CREAT, 02766);
+      create_file(at + ".file", 0666);
+      create_file(at + ".sgid", 02775);
+      create_file(at + ".sgid-no-x", 02766);
       ::mkdir((at + ".dir").c_str(), 0755);
       ::mkdir((at + ".dir/below").c_str(), 0755);
       ::symlink("nowhere", (at + ".link").c_str());

@@ -22,7 +22,8 @@ start_sshd() {
   done
 }
 
-# PAM only where root has a locked password, which sshd refuses without it.
+# PAM only where root has a locked password, which sshd refuses without it. Another home, since root's shell reads what root
+# has there.
 write_ssh_files() {
   ssh_pam=no
   case $(getent shadow root | cut -d : -f 2) in
@@ -33,6 +34,7 @@ ListenAddress $sshd_address
 HostKey "$TFS_RUN/ssh/host_key"
 AuthorizedKeysFile "$TFS_RUN/ssh/user_key.pub"
 ForceCommand "$TFS_RUN/ssh/bin/on_master"
+SetEnv "HOME=$TFS_RUN/ssh"
 PidFile none
 UsePAM $ssh_pam
 StrictModes no
