@@ -158,18 +158,21 @@ class Answers {
  public:
   explicit Answers(const ScanOptions& options) : options_(options) {}
 
-  // To the end of the input, or until `end` (or -1) becomes readable. A scan waits while another one runs; wants do not wait for it.
+  // To the end of the input and the last scan that it asked for, or, with `end` (-1: none), to the end of either. A scan waits while
+  // another one runs; wants do not wait for it.
   Status serve(int input, int end) {
     std::string left;
     while (true) {
       TFS_TRY(start_scans());
+      if (input < 0 && scans_.empty()) return {};
       pollfd ready[] = {{input, POLLIN, 0}, {end, POLLIN, 0}};
       if (::poll(ready, 2, scans_.empty() ? -1 : kScanPauseMs) == 0) continue;
       if (ready[1].revents != 0) return {};
       if (ready[0].revents == 0) continue;
       char buffer[65536];
       size_t n = TFS_TRY(sys::read_some("scan.wants.read", input, std::as_writable_bytes(std::span(buffer))));
-      if (n == 0) return {};
+      if (n == 0 && end >= 0) return {};
+      if (n == 0) input = -1;
       left.append(buffer, n);
       size_t begin = 0;
       for (size_t stop; (stop = left.find('\n', begin)) != left.npos; begin = stop + 1)
@@ -180,7 +183,7 @@ class Answers {
   }
 
  private:
-  static constexpr int kScanPauseMs = 50;
+  static constexpr int kScanPauseMs = 10;
   static constexpr size_t kLongestLine = size_t{1} << 20;
 
   Status take(const std::string& line) {

@@ -139,9 +139,10 @@ Scanner::Scanner(Store& store, NodeTable& table, Recorder& recorder, Output& out
 int Scanner::start(control::ScanRequest& request) {
   request.path[control::kPathSize - 1] = '\0';
   if (!format::is_rel_path(request.path) || request.mode > control::kQuick) return EINVAL;
-  std::lock_guard guard(mutex_);
+  std::lock_guard starting(start_mutex_);
   if (is_running_) return EBUSY;
-  if (thread_.joinable()) thread_.join();
+  if (thread_.joinable()) thread_.join();  // not under the other lock, which it may need to come to its end
+  std::lock_guard guard(mutex_);
   request.scan = random_number();
   scan_ = request.scan;
   seed_ = random_number();
@@ -155,6 +156,7 @@ int Scanner::start(control::ScanRequest& request) {
 }
 
 void Scanner::stop() {
+  std::lock_guard starting(start_mutex_);
   is_stopping_ = true;
   if (thread_.joinable()) thread_.join();
 }

@@ -81,6 +81,7 @@ class Scanner {
   Recorder& recorder_;
   Output& output_;
 
+  std::mutex start_mutex_;  // taken first: thread_
   mutable std::mutex mutex_;
   std::thread thread_;
   std::deque<Target> queue_;  // what is to be described

@@ -55,7 +55,7 @@ void Output::run() noexcept {
 
 Status Output::give_out() {
   Status status = pump_.follow(&is_over_);
-  if (status) return pump_.mark(Mark::kDone);
+  if (status) return pump_.mark(pump_.is_read() ? Mark::kDone : Mark::kGone);
   if (status.error().sys_errno != EPIPE) return status;
   sys::warn("nobody reads standard output any more: spooling goes on");
   return pump_.mark(Mark::kGone);

@@ -39,7 +39,8 @@ Status Pump::follow(const std::atomic<bool>* is_over) {
       if (reader_.has_ended()) return {};
     }
     bool looks_again = is_over == nullptr && reader_.has_ended() && looks > 0;
-    TFS_TRY(watch_.wait(outlet_.fd(), looks_again ? kLookMs : -1));
+    bool may_leave = is_over != nullptr && reader_.has_ended();
+    TFS_TRY(watch_.wait(may_leave ? -1 : outlet_.fd(), looks_again ? kLookMs : -1));
     looks = looks_again ? looks - 1 : kLooks;
   }
 }

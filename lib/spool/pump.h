@@ -18,8 +18,11 @@ class Pump {
   // To the end of what is there.
   Status run();
   // And on as it grows. Ends where the last frame is END and no writer runs; or, once `is_over` (if any) is set and then the spool
-  // touched, with what is there.
+  // touched, with what is there. kSystem/EPIPE where nobody reads any more; with `is_over`, a reader that leaves behind END has all
+  // there is, and that is an error only once there is more.
   Status follow(const std::atomic<bool>* is_over = nullptr);
+
+  bool is_read() { return watch_.wait(outlet_.fd(), 0).ok(); }
 
   // How the reader goes: stored with its place.
   Status mark(Mark mark);
