@@ -41,6 +41,8 @@ class Applier {
   Status force(const format::Unlink& r);
   Status force(const format::Rmdir& r);
   Status force(const format::Rename& r);
+  Status force_exchange(const format::Rename& r, const Place* from, const Place& to);
+  Status force_move(const format::Rename& r, const Place* from, const Place& to);
   Status force(const format::Forget& r);
   Status force_new(std::string_view path);
   Status force_change(std::string_view path);

@@ -109,8 +109,8 @@ Status Applier::force(const format::Rmdir& r) {
   return touch_if_there(parent_of(r.path), r.parent_mtime);
 }
 
+// Done once more after an error behind it, or a kill, it must not take what it has just moved for something in the way.
 Status Applier::force(const format::Rename& r) {
-  std::string from_path(r.path), to_path(r.new_path);
   bool is_exchange = (r.flags & format::kRenameExchange) != 0;
   scan_->name_came(r.new_path);
   if (is_exchange) scan_->name_came(r.path);
@@ -120,46 +120,61 @@ Status Applier::force(const format::Rename& r) {
   if (is_exchange) TFS_TRY(tree_.make_parents(r.path));
   Result<Place> from = tree_.place(r.path);
   Place to = TFS_TRY(tree_.place(r.new_path));
-  struct stat old_st, new_st;
-  bool has_old = from && stat_at(*from, old_st), has_new = stat_at(to, new_st);
-  if (is_exchange) {
-    bool can = has_old && has_new && old_st.st_ino != new_st.st_ino;
-    if (can && ::renameat2(from->dir, from->name.c_str(), to.dir, to.name.c_str(), RENAME_EXCHANGE) != 0) {
-      return at_object("apply.forced.exchange", errno, "exchange", object(r.path));
-    }
-    if (!can && has_old) TFS_TRY(remove_tree(*from, object(r.path)));  // both are described again
-    if (!can && has_new) TFS_TRY(remove_tree(to, object(r.new_path)));
-    scan_->wants().exchanged(from_path, to_path);
-  } else {
-    if ((r.flags & format::kRenameKeep) && has_new && !S_ISDIR(new_st.st_mode)) TFS_TRY(keep_forced(to, r.replaced));
-    if (r.replaced != 0) {
-      // Known objects have a link more here, under their id.
-      bool has_other_links = has_new && new_st.st_nlink > (scan_->is_known(r.replaced) ? 2u : 1u);
-      bool lives_on = (r.flags & format::kRenameKeep) || has_other_links;
-      if (lives_on) scan_->wants().unnamed(r.replaced);
-      else scan_->wants().drop(r.replaced);
-      if (!lives_on) tree_.forget_file(r.replaced);
-      if (!lives_on) scan_->forget_known(r.replaced);
-    }
-    bool is_same = has_old && has_new && old_st.st_ino == new_st.st_ino;
-    if (has_new && !is_same) TFS_TRY(remove_tree(to, object(r.new_path)));
-    if (is_same) {
-      TFS_TRY(remove_tree(*from, object(r.path)));
-    } else if (has_old && ::renameat(from->dir, from->name.c_str(), to.dir, to.name.c_str()) != 0) {
-      return at_object("apply.forced.rename", errno, "rename", object(r.path));
-    }
-    scan_->wants().renamed(from_path, to_path);
-    scan_->settle_wants();
-    if (r.flags & format::kRenameWhiteout) {
-      TFS_TRY(make_way(r.path));
-      Place at = TFS_TRY(tree_.place(r.path));
-      if (::mknodat(at.dir, at.name.c_str(), S_IFCHR, 0) != 0)
-        return at_object("apply.forced.whiteout", errno, "make", object(r.path));
-      TFS_TRY(dress_whiteout(r));
-    }
+  struct stat st;
+  uint64_t old_ino = from && stat_at(*from, st) ? st.st_ino : 0, new_ino = stat_at(to, st) ? st.st_ino : 0;
+  bool is_done = again_ && new_ino != 0 && new_ino == state_.moved_ino() && old_ino != new_ino;
+  if (!is_done) {
+    state_.note_moved(old_ino);
+    const Place* old = from ? &*from : nullptr;
+    TFS_TRY(is_exchange ? force_exchange(r, old, to) : force_move(r, old, to));
+  }
+  if (!is_exchange && (r.flags & format::kRenameWhiteout)) {
+    TFS_TRY(make_way(r.path));
+    Place at = TFS_TRY(tree_.place(r.path));
+    if (::mknodat(at.dir, at.name.c_str(), S_IFCHR, 0) != 0)
+      return at_object("apply.forced.whiteout", errno, "make", object(r.path));
+    TFS_TRY(dress_whiteout(r));
   }
   TFS_TRY(touch_if_there(parent_of(r.path), r.parent_mtime));
   return touch_if_there(parent_of(r.new_path), r.new_parent_mtime);
+}
+
+Status Applier::force_exchange(const format::Rename& r, const Place* from, const Place& to) {
+  struct stat old_st, new_st;
+  bool has_old = from != nullptr && stat_at(*from, old_st), has_new = stat_at(to, new_st);
+  bool can = has_old && has_new && old_st.st_ino != new_st.st_ino;
+  if (can && ::renameat2(from->dir, from->name.c_str(), to.dir, to.name.c_str(), RENAME_EXCHANGE) != 0) {
+    return at_object("apply.forced.exchange", errno, "exchange", object(r.path));
+  }
+  if (!can && has_old) TFS_TRY(remove_tree(*from, object(r.path)));  // both are described again
+  if (!can && has_new) TFS_TRY(remove_tree(to, object(r.new_path)));
+  scan_->wants().exchanged(std::string(r.path), std::string(r.new_path));
+  return {};
+}
+
+Status Applier::force_move(const format::Rename& r, const Place* from, const Place& to) {
+  struct stat old_st, new_st;
+  bool has_old = from != nullptr && stat_at(*from, old_st), has_new = stat_at(to, new_st);
+  if ((r.flags & format::kRenameKeep) && has_new && !S_ISDIR(new_st.st_mode)) TFS_TRY(keep_forced(to, r.replaced));
+  if (r.replaced != 0) {
+    // Known objects have a link more here, under their id.
+    bool has_other_links = has_new && new_st.st_nlink > (scan_->is_known(r.replaced) ? 2u : 1u);
+    bool lives_on = (r.flags & format::kRenameKeep) || has_other_links;
+    if (lives_on) scan_->wants().unnamed(r.replaced);
+    else scan_->wants().drop(r.replaced);
+    if (!lives_on) tree_.forget_file(r.replaced);
+    if (!lives_on) scan_->forget_known(r.replaced);
+  }
+  bool is_same = has_old && has_new && old_st.st_ino == new_st.st_ino;
+  if (has_new && !is_same) TFS_TRY(remove_tree(to, object(r.new_path)));
+  if (is_same) {
+    TFS_TRY(remove_tree(*from, object(r.path)));
+  } else if (has_old && ::renameat(from->dir, from->name.c_str(), to.dir, to.name.c_str()) != 0) {
+    return at_object("apply.forced.rename", errno, "rename", object(r.path));
+  }
+  scan_->wants().renamed(std::string(r.path), std::string(r.new_path));
+  scan_->settle_wants();
+  return {};
 }
 
 Status Applier::force(const format::Forget&) {

@@ -181,7 +181,11 @@ Status Replay::attach(uint64_t first) {
                    "or be made equal by a scan (--assume-equal if it is equal already)"));
     }
     applied_ = first - 1;
-    if (state_ != nullptr && applier_ != nullptr) state_->set_exact({sequence_.position().epoch, applied_});
+    if (state_ != nullptr && applier_ != nullptr) {
+      format::Position here{sequence_.position().epoch, applied_};
+      begins_empty ? state_->begin_empty(here) : state_->set_unproved(here);
+      is_vouched_ = !begins_empty;
+    }
   }
   is_attached_ = true;
   if (applier_ != nullptr && !options_.only_checks && state_->is_doubtful()) resolve_doubts();
@@ -217,9 +221,11 @@ Status Replay::run(const Item& item) {
   const Frame& frame = item.frame;
   const Record& record = item.record;
   uint64_t seq = frame.header.seq;
+  if (is_vouched_) TFS_TRY(state_->set_exact(state_->position()));
+  is_vouched_ = false;
   if (applier_ == nullptr) {
     tell_(frame, record);
-  } else {
+  } else if (!is_applied_) {
     bool again = state_->is_pending(seq), goes_on = this->goes_on(item), is_first = !is_in_group_;
     state_->begin(seq);
     Status status = applier_->apply(frame, record, again, goes_on);
@@ -231,8 +237,10 @@ Status Replay::run(const Item& item) {
     if (!goes_on) state_->finish(seq);
     note(frame, record);
     if (scan_->is_running()) scan_->remind(sys::monotonic_ms());
-    TFS_TRY(take_outcome());
+    is_applied_ = true;
   }
+  if (applier_ != nullptr) TFS_TRY(take_outcome());
+  is_applied_ = false;
   applied_ = seq;
   is_done_ = is_done_ || std::holds_alternative<format::End>(record) || is_at_stop();
   return {};
@@ -245,15 +253,28 @@ void Replay::note(const Frame& frame, const Record& record) {
   block.bytes.fetch_add(frame.header.size, std::memory_order_relaxed);
   if (scan_->doubts().is_open()) {
     scan_->doubts().remind(sys::monotonic_ms());
-    auto touch = [&](const auto& r) {
-      if constexpr (requires { r.path; }) scan_->doubts().touch(r.path, frame.header.links);
-      if constexpr (requires { r.new_path; }) scan_->doubts().touch(r.new_path, frame.header.links);
-    };
-    RecordType type = frame.header.type;
-    bool is_change = type >= RecordType::kCreate && type < RecordType::kScanBegin;
-    if (is_change) std::visit(touch, record);
+    note_doubt(frame.header.type, record);
   }
   if (const auto* heartbeat = std::get_if<format::Heartbeat>(&record)) note_source_time(heartbeat->time);
+}
+
+void Replay::note_doubt(RecordType type, const Record& record) {
+  bool is_change = type >= RecordType::kCreate && type < RecordType::kScanBegin && type != RecordType::kSync;
+  if (!is_change) return;
+  Doubts& doubts = scan_->doubts();
+  auto touch = [&](const auto& r) {
+    if constexpr (requires { r.path; }) doubts.touch(r.path);
+    if constexpr (requires { r.new_path; }) doubts.touch(r.new_path);
+    if constexpr (requires { r.new_path; }) doubts.moved(r.path, r.new_path);
+  };
+  std::visit(touch, record);
+  if (const auto* unlink = std::get_if<format::Unlink>(&record); unlink != nullptr && (unlink->flags & format::kUnlinkKeep)) {
+    doubts.left_nameless(unlink->path);
+  }
+  if (const auto* rename = std::get_if<format::Rename>(&record)) {
+    if (rename->flags & format::kRenameKeep) doubts.left_nameless(rename->new_path);
+    if (rename->flags & format::kRenameExchange) doubts.moved(rename->new_path, rename->path);
+  }
 }
 
 void Replay::note_source_time(const format::Time& time) {
@@ -280,15 +301,15 @@ void Replay::note_stuck(const std::string& why) {
 
 // What a scan that ends with this frame has shown.
 Status Replay::take_outcome() {
-  Scan::Outcome outcome = scan_->take_outcome();
-  if (outcome == Scan::Outcome::kNone) return {};
+  TFS_TRY(state_->write_bad_news());
+  if (!scan_->has_outcome()) return {};
   format::Position here = state_->position();
+  if (scan_->outcome() == Scan::Outcome::kExact) TFS_TRY(state_->set_exact(here));
   if (options_.only_checks) is_done_ = true;
-  if (outcome == Scan::Outcome::kDiffers) {
+  if (scan_->take_outcome() == Scan::Outcome::kDiffers) {
     Error error = mismatch("the mirror is not equal to its source at " + to_text(here));
     return options_.only_checks || state_->has_position() ? Status(error) : need_scan(error);
   }
-  state_->set_exact(here);
   sys::say("exact at " + to_text(here));
   return {};
 }

@@ -57,6 +57,7 @@ class Replay {
   Status need_scan(const Error& why);
   void resolve_doubts();
   void note(const format::Frame& frame, const format::Record& record);
+  void note_doubt(format::RecordType type, const format::Record& record);
   void note_source_time(const format::Time& time);
   Status take_outcome();
 
@@ -73,6 +74,8 @@ class Replay {
   bool is_attached_ = false, is_done_ = false;
   bool is_in_group_ = false;  // the frame before this one has left its end to this one
   bool is_waiting_ = false;   // for a scan: frames are passed over
+  bool is_applied_ = false;   // the frame that is tried again; what follows from it is not done
+  bool is_vouched_ = false;   // equal where the next frame begins, by the user's word
   uint64_t applied_ = 0;      // as in the state, or what a dry run counts
 };
 

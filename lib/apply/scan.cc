@@ -69,14 +69,21 @@ bool is_device(mode_t mode) { return S_ISCHR(mode) || S_ISBLK(mode); }
 }  // namespace
 
 Scan::Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks)
-    : tree_(tree), state_(state), policy_(policy), wants_(wants), only_checks_(only_checks), buffer_(format::kHashBlock) {}
+    : tree_(tree), state_(state), policy_(policy), wants_(wants), only_checks_(only_checks), buffer_(format::kHashBlock) {
+  clear_ids();  // of one that was killed: they would keep what the stream removes
+}
 
 Scan::Outcome Scan::take_outcome() { return std::exchange(outcome_, Outcome::kNone); }
 
 void Scan::differs(const Object& object, const std::string& what) {
   differences_ += 1;
-  if (!only_checks_ && state_.is_exact()) state_.doubt_all();  // until all is repaired, whatever happens to this program
-  if (only_checks_ && differences_ <= kSaidDifferences) sys::say("differs: " + shown(object) + ": " + what);
+  if (only_checks_) {
+    if (differences_ <= kSaidDifferences) sys::say("differs: " + shown(object) + ": " + what);
+    return;
+  }
+  if (doubts_.expects_difference()) return;
+  state_.doubt_all();  // until all is repaired, whatever happens to this program
+  if (!is_whole_) doubts_.doubt_all();
 }
 
 void Scan::clear_ids() {
@@ -84,18 +91,24 @@ void Scan::clear_ids() {
   id_of_.clear();
 }
 
+// Others may have the source scanned as well. Where answers to our last scan are still to come, one of a part adds to it; one of the
+// whole stands for both.
 Status Scan::begin(const format::ScanBegin& r) {
+  bool is_whole = (r.flags & format::kScanWhole) != 0, goes_on = is_running_ && has_ended_ && !is_whole;
+  bool is_cut_off = is_running_ && !has_ended_ && is_whole_ && !is_whole;
   is_running_ = true;
   has_ended_ = false;
-  was_exact_ = state_.is_exact();
-  is_whole_ = (r.flags & format::kScanWhole) != 0;
   is_quick_ = (r.flags & format::kScanQuick) != 0;
   seed_ = r.seed;
-  names_ = bytes_ = differences_ = 0;
   listing_.clear();
   has_more_xattrs_ = false;
+  doubts_.scan_begins(r.path, goes_on);
+  if (goes_on) return {};
+  if (is_cut_off && !only_checks_) wants_.ask_scan(".");
+  was_exact_ = state_.is_exact();
+  is_whole_ = is_whole;
+  names_ = bytes_ = differences_ = 0;
   wants_.clear();
-  doubts_.scan_begins(r.path);
   tree_.forget_all();
   clear_ids();
   if (only_checks_) return {};
@@ -374,6 +387,7 @@ Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
     right_xattrs_.clear();
     names_ += 1;
   }
+  if (links > 1 && !S_ISDIR(r.mode) && !is_whole_) doubts_.meets_links();
   if (only_checks_) {
     Result<sys::Fd> fd = goes_on ? tree_.open_path(target) : Result<sys::Fd>(mismatch(""));
     return !goes_on ? check_entry(r, target, id, links) : fd ? set_xattrs(fd->get(), r, target) : Status();

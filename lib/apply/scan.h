@@ -30,6 +30,8 @@ class Scan {
   bool is_running() const { return is_running_; }
   // A scan has ended: with the mirror exact or not.
   enum class Outcome { kNone, kExact, kDiffers };
+  Outcome outcome() const { return outcome_; }
+  bool has_outcome() const { return outcome_ != Outcome::kNone; }
   Outcome take_outcome();
 
   Status begin(const format::ScanBegin& r);

@@ -146,14 +146,26 @@ Status State::write_out() {
   return {};
 }
 
+Status State::sync() { return block_->synced == block_->applied ? Status() : put_on_disk(); }
+
 // In this order: a frame that is counted as synced is on disk before that is said.
-Status State::sync() {
-  uint64_t applied = block_->applied.load(std::memory_order_acquire);
-  if (block_->synced == applied) return {};
+Status State::put_on_disk() {
+  std::unique_lock lock(*mutex_);
+  uint64_t applied = block_->applied.load(std::memory_order_acquire), counts = counts_;
+  lock.unlock();
   if (::syncfs(directory_.get()) != 0)
     return system_error("apply.state.syncfs", errno, "unable to sync the mirror of " + escape(path_));
-  block_->synced = applied;
+  lock.lock();
+  if (counts == counts_) block_->synced = applied;  // else it is about another epoch now
+  lock.unlock();
   return write_out();
+}
+
+Status State::write_bad_news() {
+  if (!has_bad_news_) return {};
+  TFS_TRY(write_out());
+  has_bad_news_ = false;
+  return {};
 }
 
 Status State::close() {
@@ -179,31 +191,43 @@ format::Position State::position() const {
   return position;
 }
 
-void State::set_exact(const format::Position& position) {
+Status State::set_exact(const format::Position& position) {
   bool is_new = std::memcmp(block_->epoch, position.epoch.bytes.data(), sizeof block_->epoch) != 0;
+  if (is_exact() && !is_new) return {};
   if (is_new || !has_position()) set_unproved(position);
+  TFS_TRY(put_on_disk());
+  block_->standing = Standing::kExact;
+  has_bad_news_ = false;
+  return write_out();
+}
+
+void State::begin_empty(const format::Position& position) {
+  set_unproved(position);
   block_->standing = Standing::kExact;
 }
 
-void State::set_doubtful(const format::Position& position) {
-  set_unproved(position);
-  block_->doubt_from = kDoubtAll;
-  block_->standing = Standing::kDoubtful;
-}
-
 void State::doubt_all() {
-  if (!has_position()) return;
+  if (!has_position() || (is_doubtful() && block_->doubt_from == kDoubtAll)) return;
   block_->doubt_from = kDoubtAll;
   block_->standing = Standing::kDoubtful;
+  has_bad_news_ = true;
 }
 
 // Nothing of this is on disk for sure: [synced] begins anew.
 void State::set_unproved(const format::Position& position) {
+  std::lock_guard guard(*mutex_);
   block_->standing = Standing::kNone;
   std::memcpy(block_->epoch, position.epoch.bytes.data(), sizeof block_->epoch);
   block_->synced = 0;
   block_->pending = position.seq;
   block_->applied = position.seq;
+  counts_ += 1;
+  has_bad_news_ = true;
+}
+
+void State::invalidate() {
+  block_->standing = Standing::kNone;
+  has_bad_news_ = true;
 }
 
 void State::begin(uint64_t seq) {

@@ -7,11 +7,13 @@
 //
 // A kill leaves the files as they were; a power cut does not. [boot_id] tells the two apart: behind another start of the machine
 // only what was synced is sure, so the position goes back to [synced], and whatever the frames behind it touch is in doubt until a
-// scan has shown it (doubts.h), unless the last program had closed its state, with all of it on disk.
+// scan has shown it (doubts.h), unless the last program had closed its state, with all of it on disk. The kernel may write the file
+// before what it speaks of, so good news goes into it only once all else is on disk, and bad news is put on disk at once.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -78,14 +80,17 @@ class State {
   bool is_doubtful() const { return block_->standing == Standing::kDoubtful; }
   uint64_t doubt_from() const { return block_->doubt_from; }
   format::Position position() const;
-  // At `position`, and equal to the source there.
-  void set_exact(const format::Position& position);
-  // Follows from `position`; what differs from the source is not known.
-  void set_doubtful(const format::Position& position);
+  // At `position`, and equal to the source there: puts all of it on disk first.
+  Status set_exact(const format::Position& position);
+  // The same where there is nothing yet to be lost.
+  void begin_empty(const format::Position& position);
+
+  // These go to the disk with the next write_bad_news().
   void doubt_all();  // something was found to differ: no more exact, where it was
   // As far as this, and no way to go on from there: a scan is under way.
   void set_unproved(const format::Position& position);
-  void invalidate() { block_->standing = Standing::kNone; }
+  void invalidate();
+  Status write_bad_news();
 
   // Brackets one frame, or several that are done again together: begin() for each, finish() with the last.
   void begin(uint64_t seq);
@@ -130,11 +135,15 @@ class State {
   Status map(bool makes);
   Status begin_run();
   Status write_out();
+  Status put_on_disk();
 
   std::string path_;
   sys::Fd directory_, held_, file_;
   std::unique_ptr<sys::LockFile> lock_;
   std::unique_ptr<StateBlock, Unmap> block_;
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // [synced], and of what it counts the frames
+  uint64_t counts_ = 0;                                                 // how often that has begun anew
+  bool has_bad_news_ = false;
 };
 
 }  // namespace tfs::apply
