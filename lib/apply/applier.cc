@@ -75,12 +75,15 @@ Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan)
   ::umask(0);  // modes are given exactly
 }
 
-Status Applier::apply(const format::Frame& frame, const format::Record& record, bool again) {
+Status Applier::apply(const format::Frame& frame, const format::Record& record, bool again, bool goes_on) {
   id_ = frame.header.id;
   seq_ = frame.header.seq;
   links_ = frame.header.links;
   again_ = again;
-  return std::visit(Visitor{*this}, record);
+  goes_on_ = goes_on;
+  Status status = std::visit(Visitor{*this}, record);
+  owes_mtime_ = goes_on;
+  return status;
 }
 
 // --- shared pieces
@@ -104,15 +107,23 @@ Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, 
   return {};
 }
 
-// Owner before mode, since chown takes set-id bits; ACLs after the mode, since they change it to what it was; times last.
+// Owner before mode, since chown takes set-id bits; ACLs after the mode, since they change it to what it was; times last. Only what
+// differs is set, for most is as it should be where the object was made with its mode.
 Status Applier::dress(int fd, const Birth& birth, const Object& target) {
-  if (policy_.sets_owner) {
+  struct stat st;
+  if (::fstat(fd, &st) != 0) return at_object("apply.birth.stat", errno, "read", target);
+  bool chowns = policy_.sets_owner && (st.st_uid != birth.uid || st.st_gid != birth.gid);
+  if (chowns) {
     if (int error = set_owner(fd, birth.uid, birth.gid)) return at_object("apply.birth.chown", error, "set the owner of", target);
   }
-  if (int error = set_mode(fd, birth.mode)) return at_object("apply.birth.chmod", error, "set the mode of", target);
+  bool keeps_mode = (st.st_mode & 07777) == (birth.mode & 07777) && !(chowns && (birth.mode & 07000) != 0);
+  if (!keeps_mode) {
+    if (int error = set_mode(fd, birth.mode)) return at_object("apply.birth.chmod", error, "set the mode of", target);
+  }
   ByteView xattrs = birth.xattrs, value;
   std::string_view name;
   while (format::next_xattr(xattrs, name, value)) TFS_TRY(store_xattr(fd, name, value, target));
+  if (goes_on_) return {};
   if (int error = set_mtime(fd, birth.mtime)) return at_object("apply.birth.utimens", error, "set the times of", target);
   return {};
 }
@@ -129,6 +140,7 @@ Status Applier::after_content(int fd, const format::Time& mtime, uint32_t mode, 
   if (mode != 0) {
     if (int error = set_mode(fd, mode)) return at_object("apply.content.chmod", error, "set the mode of", target);
   }
+  if (goes_on_) return {};
   if (int error = set_mtime(fd, mtime)) return at_object("apply.content.utimens", error, "set the times of", target);
   return {};
 }

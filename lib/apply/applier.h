@@ -19,8 +19,9 @@ class Applier {
  public:
   Applier(Tree& tree, State& state, const Policy& policy, Scan& scan);
 
-  // One decoded record. `again`: it may have been done before, in part or whole.
-  Status apply(const format::Frame& frame, const format::Record& record, bool again);
+  // One decoded record. `again`: it may have been done before, in part or whole. `goes_on`: the next one is about the content or
+  // the attributes of the same file, and is applied by all means: its mtime is left to that.
+  Status apply(const format::Frame& frame, const format::Record& record, bool again, bool goes_on);
 
  private:
   struct Visitor;
@@ -93,6 +94,7 @@ class Applier {
   uint64_t seq_ = 0;
   uint32_t links_ = 0;
   bool again_ = false;
+  bool goes_on_ = false, owes_mtime_ = false;
 };
 
 }  // namespace tfs::apply

@@ -116,18 +116,23 @@ Status Applier::sync(const format::Sync& r) {
 Status Applier::set_attr(const format::SetAttr& r) {
   Object target = object(r.path);
   return lifting(target, [&]() -> Status {
-    sys::Fd fd = TFS_TRY(tree_.open_path(target));
+    int fd = tree_.open_file(id_);
+    sys::Fd opened;
+    if (fd < 0) {
+      opened = TFS_TRY(tree_.open_path(target));
+      fd = opened.get();
+    }
     uint32_t unchanged = static_cast<uint32_t>(-1);
     if (policy_.sets_owner && (r.valid & (format::kSetUid | format::kSetGid))) {
       uint32_t uid = r.valid & format::kSetUid ? r.uid : unchanged, gid = r.valid & format::kSetGid ? r.gid : unchanged;
-      if (int error = set_owner(fd.get(), uid, gid)) return at_object("apply.setattr.chown", error, "set the owner of", target);
+      if (int error = set_owner(fd, uid, gid)) return at_object("apply.setattr.chown", error, "set the owner of", target);
     }
     if (r.valid & format::kSetMode) {
-      if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.setattr.chmod", error, "set the mode of", target);
+      if (int error = set_mode(fd, r.mode)) return at_object("apply.setattr.chmod", error, "set the mode of", target);
     }
-    if (r.valid & (format::kSetAtime | format::kSetMtime)) {
-      int error =
-          set_times(fd.get(), r.valid & format::kSetAtime ? &r.atime : nullptr, r.valid & format::kSetMtime ? &r.mtime : nullptr);
+    bool sets_mtime = ((r.valid & format::kSetMtime) || owes_mtime_) && !goes_on_;
+    if (sets_mtime || (r.valid & format::kSetAtime)) {
+      int error = set_times(fd, r.valid & format::kSetAtime ? &r.atime : nullptr, sets_mtime ? &r.mtime : nullptr);
       if (error != 0) return at_object("apply.setattr.utimens", error, "set the times of", target);
     }
     return {};

@@ -37,11 +37,14 @@ Status Applier::create(const format::Create& r) {
   tree_.forget_file(id_);
   auto make = [&]() -> Status {
     Place at = TFS_TRY(tree_.place(target));
-    sys::Fd fd(::openat(at.dir, at.name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    sys::Fd fd(::openat(at.dir, at.name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, r.mode & 0777));
     // What an attempt before this has made may be closed to its owner by now.
-    if (!fd.is_open() && again_ && errno == EEXIST) fd = TFS_TRY(path_fd(at, target));
+    bool was_there = !fd.is_open() && again_ && errno == EEXIST;
+    if (was_there) fd = TFS_TRY(path_fd(at, target));
     if (!fd.is_open()) return at_object("apply.create.open", errno, "create", target);
-    return dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
+    TFS_TRY(dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target));
+    if (!was_there) tree_.keep_open(id_, std::move(fd));
+    return {};
   };
   if (r.path.empty()) return make();
   TFS_TRY(lifting({parent_of(r.path), 0}, make));
@@ -52,7 +55,7 @@ Status Applier::mkdir(const format::Mkdir& r) {
   Object target = object(r.path);
   TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
     Place at = TFS_TRY(tree_.place(target));
-    if (::mkdirat(at.dir, at.name.c_str(), 0700) != 0 && !(again_ && errno == EEXIST)) {
+    if (::mkdirat(at.dir, at.name.c_str(), r.mode & 0777) != 0 && !(again_ && errno == EEXIST)) {
       return at_object("apply.mkdir.mkdir", errno, "make the directory", target);
     }
     sys::Fd fd = TFS_TRY(path_fd(at, target));

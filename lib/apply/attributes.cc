@@ -8,6 +8,8 @@
 
 #include <cerrno>
 
+#include "lib/sys/io.h"
+
 namespace tfs::apply {
 namespace {
 
@@ -27,7 +29,7 @@ int with_flags(int path_fd, unsigned long request, unsigned int& flags) {
 
 }  // namespace
 
-int set_mode(int fd, uint32_t mode) { return ::chmod(proc_path(fd).c_str(), mode & 07777) == 0 ? 0 : errno; }
+int set_mode(int fd, uint32_t mode) { return sys::change_mode(fd, mode & 07777); }
 
 int set_owner(int fd, uint32_t uid, uint32_t gid) {
   return ::fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;

@@ -131,7 +131,8 @@ Status Applier::force(const format::Rename& r) {
   if (!is_exchange && (r.flags & format::kRenameWhiteout)) {
     TFS_TRY(make_way(r.path));
     Place at = TFS_TRY(tree_.place(r.path));
-    if (::mknodat(at.dir, at.name.c_str(), S_IFCHR, 0) != 0) return at_object("apply.forced.whiteout", errno, "make", object(r.path));
+    if (::mknodat(at.dir, at.name.c_str(), S_IFCHR, 0) != 0)
+      return at_object("apply.forced.whiteout", errno, "make", object(r.path));
     TFS_TRY(dress_whiteout(r));
   }
   TFS_TRY(touch_if_there(parent_of(r.path), r.parent_mtime));

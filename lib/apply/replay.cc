@@ -1,6 +1,7 @@
 #include "lib/apply/replay.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
@@ -10,6 +11,15 @@ namespace tfs::apply {
 using format::Frame;
 using format::Record;
 using format::RecordType;
+
+namespace {
+
+Error located(Error error, uint64_t offset) {
+  if (error.kind == Kind::kCorrupt) error.detail += " (at byte " + std::to_string(offset) + " of the stream)";
+  return error;
+}
+
+}  // namespace
 
 Replay::Replay(State* state, Applier* applier, Scan* scan, const ReplayOptions& options,
                std::function<void(const Frame&, const Record&)> tell)
@@ -24,33 +34,38 @@ Status Replay::filled(size_t size) {
 
 Status Replay::resume() {
   TFS_CHECK(stuck_.has_value());
-  Frame frame = *stuck_;
-  Record record = TFS_TRY(format::decode(frame));
-  TFS_TRY(run(frame, record));
+  TFS_TRY(run(*stuck_));
   stuck_.reset();
   return drain();
 }
 
+// One frame ahead, so that each knows whether the next one goes on with the same file.
 Status Replay::drain() {
   while (!is_done_) {
-    uint64_t offset = deframer_.offset();
-    Result<std::optional<Frame>> next = deframer_.next();
-    Status status;
-    if (!next) {
-      status = next.error();
-    } else if (!next->has_value()) {
-      return {};
-    } else {
-      status = take(**next);
-      if (!status && status.error().kind == Kind::kSystem) stuck_ = **next;
-    }
-    if (!status) {
-      Error error = status.error();
-      if (error.kind == Kind::kCorrupt) error.detail += " (at byte " + std::to_string(offset) + " of the stream)";
-      return error;
-    }
+    if (!ahead_) ahead_ = pull();
+    if (!ahead_) return {};
+    Result<Item> item = std::move(*ahead_);
+    ahead_ = pull();
+    if (!item) return std::move(item).error();
+    Status status = take(*item);
+    if (!status && status.error().kind == Kind::kSystem) stuck_ = *item;
+    if (!status) return located(std::move(status).error(), item->offset);
   }
   return {};
+}
+
+// The next frame that has come whole, or what is wrong with it.
+std::optional<Result<Replay::Item>> Replay::pull() {
+  uint64_t offset = deframer_.offset();
+  Result<std::optional<Frame>> next = deframer_.next();
+  if (!next) return Result<Item>(located(std::move(next).error(), offset));
+  if (!next->has_value()) return {};
+  const Frame& frame = **next;
+  Result<Record> decoded = format::decode(frame);
+  bool may_skip = !decoded && name_of(frame.header.type).empty() && (frame.header.flags & format::kFlagSkippable);
+  if (may_skip) return Result<Item>(Item{frame, format::Heartbeat{}, offset});
+  if (!decoded) return Result<Item>(located(std::move(decoded).error(), offset));
+  return Result<Item>(Item{frame, std::move(*decoded), offset});
 }
 
 Status Replay::finish() const {
@@ -62,10 +77,41 @@ Status Replay::finish() const {
   return sequence_.finish();
 }
 
-Status Replay::take(const Frame& frame) {
-  Result<Record> decoded = format::decode(frame);
-  bool may_skip = !decoded && name_of(frame.header.type).empty() && (frame.header.flags & format::kFlagSkippable);
-  Record record = may_skip ? Record(format::Heartbeat{}) : TFS_TRY(std::move(decoded));
+namespace {
+
+// What a frame does to a file's content or attributes can be done again as often as need be, together with what follows it.
+template <class R>
+constexpr bool kIsChangeOfFile = std::is_same_v<R, format::Write> || std::is_same_v<R, format::Truncate> ||
+                                 std::is_same_v<R, format::SetAttr> || std::is_same_v<R, format::Fallocate>;
+
+// The path of such a frame, or of the birth of a file; null for all others.
+const std::string_view* path_of_file(const Record& record, bool with_birth) {
+  return std::visit(
+      [with_birth](const auto& r) -> const std::string_view* {
+        using R = std::decay_t<decltype(r)>;
+        if constexpr (kIsChangeOfFile<R>) return &r.path;
+        if constexpr (std::is_same_v<R, format::Create>) return with_birth ? &r.path : nullptr;
+        return nullptr;
+      },
+      record);
+}
+
+}  // namespace
+
+// Whether the frame behind this one is about the same file, so that both, and more of them, count as applied together.
+bool Replay::goes_on(const Item& item) const {
+  if (!ahead_ || !*ahead_ || scan_->is_running() || scan_->is_forcing()) return false;
+  const Item& next = ahead_->value();
+  uint64_t seq = item.frame.header.seq;
+  if (next.frame.header.seq != seq + 1 || next.frame.header.id != item.frame.header.id) return false;
+  if (options_.until && options_.until->seq == seq) return false;
+  const std::string_view *path = path_of_file(item.record, true), *next_path = path_of_file(next.record, false);
+  return path != nullptr && next_path != nullptr && *path == *next_path;
+}
+
+Status Replay::take(const Item& item) {
+  const Frame& frame = item.frame;
+  const Record& record = item.record;
   TFS_TRY(sequence_.take(frame, record));
   if (const auto* hello = std::get_if<format::Hello>(&record)) return join(*hello);
 
@@ -89,7 +135,7 @@ Status Replay::take(const Frame& frame) {
     return need_scan(mismatch("the source lost the frames " + std::to_string(first) + " to " + std::to_string(frame.header.seq) +
                               ": the mirror needs a scan"));
   }
-  return run(frame, record);
+  return run(item);
 }
 
 // The stream's epoch must be the one that is held.
@@ -171,21 +217,24 @@ bool Replay::is_at_stop() const {
   return options_.until && options_.until->epoch == sequence_.position().epoch && applied_ >= options_.until->seq;
 }
 
-Status Replay::run(const Frame& frame, const Record& record) {
+Status Replay::run(const Item& item) {
+  const Frame& frame = item.frame;
+  const Record& record = item.record;
   uint64_t seq = frame.header.seq;
   if (is_vouched_) TFS_TRY(state_->set_exact(state_->position()));
   is_vouched_ = false;
   if (applier_ == nullptr) {
     tell_(frame, record);
   } else if (!is_applied_) {
-    bool again = state_->is_pending(seq);
+    bool again = state_->is_pending(seq), goes_on = this->goes_on(item), is_first = !is_in_group_;
     state_->begin(seq);
-    Status status = applier_->apply(frame, record, again);
-    if (!status && status.error().kind != Kind::kSystem && !again) state_->abandon();
+    Status status = applier_->apply(frame, record, again, goes_on);
+    if (!status && status.error().kind != Kind::kSystem && !again && is_first) state_->abandon();
     if (!status && status.error().kind == Kind::kMismatch && !scan_->is_forcing() && !scan_->is_running())
       return need_scan(status.error());
     TFS_TRY(std::move(status));
-    state_->finish(seq);
+    is_in_group_ = goes_on;
+    if (!goes_on) state_->finish(seq);
     note(frame, record);
     if (scan_->is_running()) scan_->remind(sys::monotonic_ms());
     is_applied_ = true;

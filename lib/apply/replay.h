@@ -42,10 +42,17 @@ class Replay {
 
  private:
   Status drain();
-  Status take(const format::Frame& frame);
+  struct Item {
+    format::Frame frame;
+    format::Record record;
+    uint64_t offset = 0;  // in the stream
+  };
+  std::optional<Result<Item>> pull();
+  Status take(const Item& item);
+  bool goes_on(const Item& item) const;
   Status join(const format::Hello& hello);
   Status attach(uint64_t first);
-  Status run(const format::Frame& frame, const format::Record& record);
+  Status run(const Item& item);
   bool is_at_stop() const;
   Status need_scan(const Error& why);
   void resolve_doubts();
@@ -61,13 +68,15 @@ class Replay {
   const std::function<void(const format::Frame&, const format::Record&)> tell_;
   format::Deframer deframer_;
   format::Sequence sequence_;
-  std::optional<format::Frame> stuck_;  // met a kSystem error
-  format::Hello hello_;                 // flags only: its views end with its frame
+  std::optional<Result<Item>> ahead_;  // the frame behind the one at hand, as far as it has come; empty outside of drain()
+  std::optional<Item> stuck_;          // met a kSystem error
+  format::Hello hello_;                // flags only: its views end with its frame
   bool is_attached_ = false, is_done_ = false;
-  bool is_waiting_ = false;  // for a scan: frames are passed over
-  bool is_applied_ = false;  // the frame that is tried again; what follows from it is not done
-  bool is_vouched_ = false;  // equal where the next frame begins, by the user's word
-  uint64_t applied_ = 0;     // as in the state, or what a dry run counts
+  bool is_in_group_ = false;  // the frame before this one has left its end to this one
+  bool is_waiting_ = false;   // for a scan: frames are passed over
+  bool is_applied_ = false;   // the frame that is tried again; what follows from it is not done
+  bool is_vouched_ = false;   // equal where the next frame begins, by the user's word
+  uint64_t applied_ = 0;      // as in the state, or what a dry run counts
 };
 
 }  // namespace tfs::apply

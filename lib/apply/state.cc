@@ -232,7 +232,7 @@ void State::invalidate() {
 
 void State::begin(uint64_t seq) {
   // Done again after a kill, the note of the first attempt is what counts.
-  if (block_->pending == seq) return;
+  if (seq <= block_->pending) return;
   block_->moved_ino = 0;
   block_->pending.store(seq, std::memory_order_release);
 }

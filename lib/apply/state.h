@@ -92,14 +92,14 @@ class State {
   void invalidate();
   Status write_bad_news();
 
-  // Brackets one frame.
+  // Brackets one frame, or several that are done again together: begin() for each, finish() with the last.
   void begin(uint64_t seq);
   void note_moved(uint64_t ino) { block_->moved_ino = ino; }
   void finish(uint64_t seq) { block_->applied.store(seq, std::memory_order_release); }
   // The frame under way changed nothing.
   void abandon() { block_->pending.store(block_->applied); }
   // Whether that frame may have been done before, in part or whole.
-  bool is_pending(uint64_t seq) const { return block_->pending == seq && block_->applied < seq; }
+  bool is_pending(uint64_t seq) const { return seq <= block_->pending && block_->applied < seq; }
   uint64_t moved_ino() const { return block_->moved_ino; }
 
   static constexpr uint32_t kLiftedMode = uint32_t{1} << 31;  // no inode flag that is carried has this bit
@@ -142,7 +142,7 @@ class State {
   std::unique_ptr<sys::LockFile> lock_;
   std::unique_ptr<StateBlock, Unmap> block_;
   std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // [synced], and of what it counts the frames
-  uint64_t counts_ = 0;  // how often that has begun anew
+  uint64_t counts_ = 0;                                                 // how often that has begun anew
   bool has_bad_news_ = false;
 };
 

@@ -139,16 +139,24 @@ Result<int> Tree::file(const Object& object) {
     sys::Fd owned(fd);
     if (::fstat(fd, &st) != 0) return at_object("apply.tree.stat_file", errno, "read", object);
     if (!S_ISREG(st.st_mode)) return not_regular();
-    files_.push_front({object.id, std::move(owned)});
-    found = file_index_.emplace(object.id, files_.begin()).first;
-    if (files_.size() > kOpenFiles) {
-      file_index_.erase(files_.back().id);
-      files_.pop_back();
-    }
-  } else if (found->second != files_.begin()) {
-    files_.splice(files_.begin(), files_, found->second);
+    keep_open(object.id, std::move(owned));
+    return fd;
   }
+  if (found->second != files_.begin()) files_.splice(files_.begin(), files_, found->second);
   return found->second->fd.get();
+}
+
+int Tree::open_file(uint64_t id) {
+  auto found = file_index_.find(id);
+  return found == file_index_.end() ? -1 : found->second->fd.get();
+}
+
+void Tree::keep_open(uint64_t id, sys::Fd fd) {
+  files_.push_front({id, std::move(fd)});
+  file_index_[id] = files_.begin();
+  if (files_.size() <= kOpenFiles) return;
+  file_index_.erase(files_.back().id);
+  files_.pop_back();
 }
 
 Status Tree::make_parents(std::string_view path) {

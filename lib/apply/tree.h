@@ -54,6 +54,11 @@ class Tree {
   // A descriptor of a regular file that can be read and written; stays open. kMismatch for what is no regular file.
   Result<int> file(const Object& object);
 
+  // The same, if it is open already; else -1.
+  int open_file(uint64_t id);
+  // A file that has just been made, open to be read and written.
+  void keep_open(uint64_t id, sys::Fd fd);
+
   // Makes the directories on the way to `path` where they are missing or something else is in their place (a scan's repair).
   Status make_parents(std::string_view path);
   void forget_all();
