@@ -70,7 +70,8 @@ void look_at(int dir_fd, const std::string& path, std::string& out) {
   std::ranges::sort(names);
   names.insert(names.begin(), ".");
   for (const std::string& name : names) {
-    std::string below = path + "/" + name;
+    std::string below = path;
+    below.append("/").append(name);
     struct stat st;
     if (::fstatat(dir_fd, below.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
     out += below + " " + std::to_string(st.st_ino) + " " + std::to_string(st.st_nlink) + " " + std::to_string(st.st_ctim.tv_sec) +
