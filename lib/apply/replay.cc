@@ -65,7 +65,7 @@ std::optional<Result<Replay::Item>> Replay::pull() {
   bool may_skip = !decoded && name_of(frame.header.type).empty() && (frame.header.flags & format::kFlagSkippable);
   if (may_skip) return Result<Item>(Item{frame, format::Heartbeat{}, offset});
   if (!decoded) return Result<Item>(located(std::move(decoded).error(), offset));
-  return Result<Item>(Item{frame, std::move(*decoded), offset});
+  return Result<Item>(Item{frame, *decoded, offset});
 }
 
 Status Replay::finish() const {
