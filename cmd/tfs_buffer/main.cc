@@ -35,7 +35,13 @@ Status read(const Options& options) {
     registration.emplace(TFS_TRY(spool::Registration::open(dir, options.reader)));
     before = registration->before();
   }
-  spool::Reader reader = TFS_TRY(begin_reading(options, dir, before));
+  Result<spool::Reader> begun = begin_reading(options, dir, before);
+  if (!begun) {
+    // A name that was never read under must not hold anything.
+    if (registration && !before) static_cast<void>(spool::drop_reader(dir, options.reader).ok());
+    return std::move(begun).error();
+  }
+  spool::Reader reader = std::move(begun).value();
   spool::Pump pump(reader, dir, STDOUT_FILENO, registration ? &*registration : nullptr);
   TFS_TRY(pump.mark(spool::Mark::kOpen));
   lock.reset();

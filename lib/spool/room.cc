@@ -46,7 +46,8 @@ Status Room::before_segment(uint64_t size) {
   while (true) {
     TFS_TRY(trim_to(limits_.max_bytes - std::min(limits_.max_bytes, size)));
     std::vector<Segment> left = TFS_TRY(dir_.segments());
-    if (left.size() < 2 || sum_of(left) + size <= limits_.max_bytes) break;
+    // Two are needed however large: readers hold the one in which they are and the one before.
+    if (left.size() < 3 || sum_of(left) + size <= limits_.max_bytes) break;
     std::string holder;
     first_needed(TFS_TRY(list_readers(dir_)), holder);
     TFS_TRY(pause("the spool is full, and the reader " + holder + " holds its oldest segment: waiting for it"));
