@@ -70,6 +70,7 @@ int reply_raw(int fd, uint64_t unique, int error, ByteView body) {
   head.error = -error;
   head.unique = unique;
   iovec parts[] = {{&head, sizeof head}, {const_cast<std::byte*>(body.data()), body.size()}};
+  before_reply();
   return ::writev(fd, parts, body.empty() ? 1 : 2) < 0 ? errno : 0;
 }
 

@@ -1,5 +1,7 @@
 #include "lib/journal/request_context.h"
 
+#include <atomic>
+#include <cstdint>
 #include <vector>
 
 #include "lib/journal/session.h"
@@ -10,6 +12,15 @@ RequestContext& request_context() {
   static thread_local RequestContext context;
   return context;
 }
+
+namespace {
+
+std::atomic<uint32_t> replies{0};
+
+}  // namespace
+
+void before_reply() { replies.fetch_add(1, std::memory_order_release); }
+void after_receive() { static_cast<void>(replies.load(std::memory_order_acquire)); }
 
 std::span<std::byte> thread_buffer(size_t size) {
   static thread_local std::vector<std::byte> buffer;

@@ -16,6 +16,11 @@ struct RequestContext {
 };
 RequestContext& request_context();
 
+// What was done for a request is seen by whoever does one that the kernel sends because of its reply. The kernel orders the two, in a way
+// that neither the memory model nor a sanitizer knows of: so it is said here.
+void before_reply();
+void after_receive();
+
 // A buffer of this thread, for a reply; good until the next call.
 std::span<std::byte> thread_buffer(size_t size);
 

@@ -101,11 +101,13 @@ struct SessionHooks {
   static ssize_t read(int fd, void* into, size_t size, void* session) {
     static_cast<Session*>(session)->workers_.look_ahead(fd);
     ssize_t n = ::read(fd, into, size);
+    after_receive();
     if (n > 0) static_cast<Session*>(session)->note_init_request(into, static_cast<size_t>(n));
     return n;
   }
   static ssize_t writev(int fd, iovec* parts, int count, void* session) {
     if (count >= 2) static_cast<Session*>(session)->patch_init_reply(parts[1].iov_base, parts[1].iov_len);
+    before_reply();
     return ::writev(fd, parts, count);
   }
 };
