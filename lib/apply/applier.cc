@@ -27,7 +27,7 @@ Status Applier::forced(const R& r, Status (Applier::*strict)(const R&)) {
     return force(r);
   } else {
     constexpr bool is_birth = requires { r.parent_mtime; };
-    TFS_TRY(is_birth ? force_new(r.path) : force_change(r.path));
+    TFS_TRY(is_birth ? force_new(r.path) : scan_->join_known(object(r.path)));
     if (!is_birth && !scan_->is_settled(object(r.path), links_)) return {};
     Status status = (this->*strict)(r);
     if (!status && (status.error().kind == Kind::kMismatch || is_wrong_kind(status.error()))) return {};

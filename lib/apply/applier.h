@@ -44,8 +44,8 @@ class Applier {
   Status force_exchange(const format::Rename& r, const Place* from, const Place& to);
   Status force_move(const format::Rename& r, const Place* from, const Place& to);
   Status force(const format::Forget& r);
+  Status force(const format::Copy& r);
   Status force_new(std::string_view path);
-  Status force_change(std::string_view path);
   Status make_way(std::string_view path);
   Status keep_forced(const Place& at, uint64_t id);
   Status touch_if_there(std::string_view path, const format::Time& mtime);

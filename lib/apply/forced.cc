@@ -48,6 +48,7 @@ Status Applier::force_new(std::string_view path) {
   tree_.forget_file(id_);
   scan_->forget_known(id_);
   scan_->wants().drop(id_);
+  if (path.empty()) scan_->note_held(id_);
   if (path.empty()) return remove_tree(tree_.held_place(id_), object(path));
   scan_->name_came(path);
   return make_way(path);
@@ -94,6 +95,7 @@ Status Applier::force(const format::Unlink& r) {
 }
 
 Status Applier::keep_forced(const Place& at, uint64_t id) {
+  scan_->note_held(id);
   Place held = tree_.held_place(id);
   TFS_TRY(remove_tree(held, {{}, id}));
   if (::linkat(at.dir, at.name.c_str(), held.dir, held.name.c_str(), 0) != 0) {
@@ -184,20 +186,13 @@ Status Applier::force(const format::Forget&) {
   return remove_tree(tree_.held_place(id_), {{}, id_});
 }
 
-// Content and attributes of an object: only where the scan has been. A name of a known object that is not joined to it yet is
-// joined now, so that the change reaches what was described under another name.
-Status Applier::force_change(std::string_view path) {
-  Object target = object(path);
-  if (path.empty() || !scan_->is_known(id_) || scan_->is_settled(target, links_)) return {};
-  TFS_TRY(tree_.make_parents(path));
-  Place at = TFS_TRY(tree_.place(path));
-  KeepMtime kept(at.dir);
-  TFS_TRY(remove_tree(at, target));
-  tree_.forget_file(id_);
-  Place from = scan_->known_place(id_);
-  if (::linkat(from.dir, from.name.c_str(), at.dir, at.name.c_str(), 0) != 0) {
-    return at_object("apply.forced.join", errno, "link", target);
-  }
+// What a copy brings stands in the file that it comes from, which may not be what it should be yet.
+Status Applier::force(const format::Copy& r) {
+  Object target = object(r.path);
+  TFS_TRY(scan_->join_known(target));
+  if (!scan_->is_settled(target, links_)) return {};
+  TFS_TRY(unless_mismatch(copy(r)));
+  if (scan_->is_running()) scan_->wants().want(id_, std::string(r.path), r.offset, r.length);
   return {};
 }
 

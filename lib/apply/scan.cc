@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "lib/apply/attributes.h"
@@ -64,6 +65,14 @@ class KeepUnchanged {
   ssize_t size_ = -1;
 };
 
+// A page that reaches over the file's end is freed only where all of it is punched.
+bool make_hole(int fd, uint64_t begin, uint64_t end) {
+  struct stat st;
+  bool is_last = ::fstat(fd, &st) == 0 && end >= static_cast<uint64_t>(st.st_size);
+  if (is_last) end = (end + format::kHashPage - 1) / format::kHashPage * format::kHashPage;
+  return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin), static_cast<off_t>(end - begin)) == 0;
+}
+
 bool is_device(mode_t mode) { return S_ISCHR(mode) || S_ISBLK(mode); }
 
 }  // namespace
@@ -109,6 +118,8 @@ Status Scan::begin(const format::ScanBegin& r) {
   is_whole_ = is_whole;
   names_ = bytes_ = differences_ = 0;
   wants_.clear();
+  refused_.clear();
+  held_.clear();
   tree_.forget_all();
   clear_ids();
   if (only_checks_) return {};
@@ -135,8 +146,8 @@ bool Scan::is_settled(const Object& object, uint32_t links) {
   Result<Place> at = tree_.place(object);
   struct stat st, known;
   if (!at || !stat_at(*at, st)) return false;
-  if (S_ISDIR(st.st_mode)) return true;
   if (stat_at(known_place(object.id), known)) return known.st_ino == st.st_ino;
+  if (S_ISDIR(st.st_mode)) return true;
   return links_in_tree(st, object.id) <= 1 && links <= 1;
 }
 
@@ -144,6 +155,21 @@ bool Scan::is_settled(const Object& object, uint32_t links) {
 uint64_t Scan::links_in_tree(const struct stat& st, uint64_t id) const {
   struct stat held;
   return st.st_nlink - (stat_at(tree_.held_place(id), held) && held.st_ino == st.st_ino ? 1 : 0);
+}
+
+Status Scan::join_known(const Object& target) {
+  if (target.path.empty() || !is_known(target.id) || is_settled(target, 0)) return {};
+  TFS_TRY(tree_.make_parents(target.path));
+  Place at = TFS_TRY(tree_.place(target));
+  KeepMtime kept(at.dir);
+  TFS_TRY(remove_tree(at, target));
+  tree_.forget_directory(target.path);
+  tree_.forget_file(target.id);
+  Place from = known_place(target.id);
+  if (::linkat(from.dir, from.name.c_str(), at.dir, at.name.c_str(), 0) != 0) {
+    return at_object("apply.scan.join_known", errno, "link", target);
+  }
+  return {};
 }
 
 Status Scan::note_links(const Place& at, uint64_t id, const Object& shown_as) {
@@ -222,6 +248,16 @@ Status Scan::remove_extra(std::string_view path, const std::unordered_set<std::s
 
 // --- ENTRY
 
+// What cannot be changed of an object is as it should be.
+bool Scan::fits(const Place& at, const format::Entry& r) const {
+  struct stat st;
+  mode_t type = r.mode & S_IFMT;
+  if (is_device(type) && !policy_.makes_devices) type = S_IFREG;
+  if (!stat_at(at, st) || (st.st_mode & S_IFMT) != type) return false;
+  if (S_ISLNK(type)) return read_target(at) == r.target;
+  return !is_device(type) || st.st_rdev == makedev(r.major, r.minor);
+}
+
 // An empty object of the right type where there is none, or a wrong one.
 Status Scan::make_bare(const format::Entry& r, const Object& target) {
   if (r.path == ".") return {};
@@ -231,10 +267,7 @@ Status Scan::make_bare(const format::Entry& r, const Object& target) {
   mode_t type = r.mode & S_IFMT;
   if (is_device(type) && !policy_.makes_devices) type = S_IFREG;
   bool is_there = stat_at(at, st);
-  bool fits = is_there && (st.st_mode & S_IFMT) == type;
-  if (fits && type == S_IFLNK) fits = read_target(at) == r.target;
-  if (fits && is_device(type)) fits = st.st_rdev == makedev(r.major, r.minor);
-  if (fits) return {};
+  if (is_there && fits(at, r)) return {};
   differs(target, is_there ? "wrong type or target" : "missing");
   KeepMtime kept(at.dir);
   TFS_TRY(remove_tree(at, target));
@@ -392,6 +425,8 @@ Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
     Result<sys::Fd> fd = goes_on ? tree_.open_path(target) : Result<sys::Fd>(mismatch(""));
     return !goes_on ? check_entry(r, target, id, links) : fd ? set_xattrs(fd->get(), r, target) : Status();
   }
+  if (r.path.empty()) note_held(id);
+  if (is_known(id) && !fits(known_place(id), r)) forget_known(id);  // by a LINK, before it was described
   TFS_TRY(make_bare(r, target));
   TFS_TRY(join_links(target, id, links, S_ISDIR(r.mode)));
   return dress(r, target);
@@ -459,8 +494,7 @@ Status Scan::allot(int fd, const format::Hash& r, const Object& target) {
     size_t size = static_cast<size_t>(std::min<uint64_t>(format::kHashPage, r.offset + r.length - at));
     if (!((here ^ r.holes) >> page & 1)) continue;
     if (r.holes >> page & 1) {
-      ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at),
-                  static_cast<off_t>(size));  // or it cannot
+      make_hole(fd, at, at + size);  // or it cannot
       continue;
     }
     static constexpr std::array<std::byte, format::kHashPage> zeros{};
@@ -470,12 +504,22 @@ Status Scan::allot(int fd, const format::Hash& r, const Object& target) {
   return {};
 }
 
+// Where an answer belongs, which may have another name of the object, or be meant for another mirror: -1 where that is not there yet.
+Result<int> Scan::file_to_fill(const Object& target) {
+  TFS_TRY(join_known(target));
+  if (is_settled(target, 0)) {
+    Result<int> fd = tree_.file(target);
+    if (fd || fd.error().kind == Kind::kSystem) return fd;
+  }
+  refused_.insert(target.id);
+  return -1;
+}
+
 Status Scan::data(const format::Data& r, uint64_t id) {
-  if (!is_running_) return {};
+  if (!is_running_ || only_checks_) return {};
   Object target{r.path, id};
-  Result<int> fd = tree_.file(target);
-  if (!fd) return fd.error().kind == Kind::kSystem ? Status(fd.error()) : Status();
-  if (only_checks_) return {};
+  Result<int> fd = file_to_fill(target);
+  if (!fd || *fd < 0) return fd ? Status() : fd.error();
   KeepUnchanged kept(*fd);
   Status written = sys::pwrite_all("apply.scan.pwrite", *fd, r.data, r.offset);
   if (!written) return at_object("apply.scan.write", written.error().sys_errno, "write", target);
@@ -485,13 +529,12 @@ Status Scan::data(const format::Data& r, uint64_t id) {
 Status Scan::hole(const format::Hole& r, uint64_t id) {
   if (!is_running_ || only_checks_) return {};
   Object target{r.path, id};
-  Result<int> fd = tree_.file(target);
-  if (!fd) return fd.error().kind == Kind::kSystem ? Status(fd.error()) : Status();
+  Result<int> fd = file_to_fill(target);
+  if (!fd || *fd < 0) return fd ? Status() : fd.error();
   off_t data = ::lseek(*fd, static_cast<off_t>(r.offset), SEEK_DATA);
   if (data < 0 || static_cast<uint64_t>(data) >= r.offset + r.length) return {};  // it is one
   KeepUnchanged kept(*fd);
-  int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-  if (::fallocate(*fd, punch, static_cast<off_t>(r.offset), static_cast<off_t>(r.length)) == 0) return {};
+  if (make_hole(*fd, r.offset, r.offset + r.length)) return {};
   std::vector<std::byte> zeros(std::min<uint64_t>(r.length, format::kHashBlock));
   for (uint64_t at = r.offset; at < r.offset + r.length; at += zeros.size()) {
     size_t n = static_cast<size_t>(std::min<uint64_t>(zeros.size(), r.offset + r.length - at));
@@ -502,7 +545,7 @@ Status Scan::hole(const format::Hole& r, uint64_t id) {
 }
 
 Status Scan::given(const format::Given& r, uint64_t id) {
-  if (!is_running_) return {};
+  if (!is_running_ || refused_.erase(id) != 0) return {};  // what was refused stays wanted
   wants_.given(id, r.offset, r.length);
   settle_wants();
   return {};
@@ -541,8 +584,23 @@ void Scan::remind(int64_t now_ms) {
   settle_wants();
 }
 
+// Left over from what the mirror was before, they would be in the way when an object of that number becomes nameless.
+void Scan::let_go_others() {
+  sys::Fd fd(::openat(state_.held_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* reading = fd.is_open() ? ::fdopendir(fd.get()) : nullptr;
+  if (reading == nullptr) return;
+  static_cast<void>(fd.release());
+  while (const dirent* e = ::readdir(reading)) {
+    if (e->d_name[0] != '.' && held_.count(std::strtoull(e->d_name, nullptr, 10)) == 0) {
+      static_cast<void>(remove_tree({state_.held_fd(), e->d_name}, {{}, 0}).ok());
+    }
+  }
+  ::closedir(reading);
+}
+
 void Scan::finish(bool exact) {
   is_running_ = false;
+  if (exact && is_whole_ && !only_checks_) let_go_others();
   clear_ids();
   ids_.reset();
   tree_.forget_all();

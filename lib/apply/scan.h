@@ -50,10 +50,14 @@ class Scan {
   bool is_known(uint64_t id) const;
   void forget_known(uint64_t id);  // the object has gone, its number may be used again
   Place known_place(uint64_t id) const;
+  // A name that is not yet a name of the known object with that id becomes one, so that what is done to it reaches the object.
+  Status join_known(const Object& target);
   // Keeps an object that has got a second link under its id.
   Status note_links(const Place& at, uint64_t id, const Object& shown_as);
   Wants& wants() { return wants_; }
   Doubts& doubts() { return doubts_; }
+  // The object of that id is nameless; those that are held and of which nothing is heard in a scan of the whole, are not any more.
+  void note_held(uint64_t id) { held_.insert(id); }
   // What stands there is about to lose its last name.
   void name_goes(const Place& at);
   // A name has come into a directory that is being listed in several frames.
@@ -65,6 +69,7 @@ class Scan {
  private:
   uint64_t links_in_tree(const struct stat& st, uint64_t id) const;
   void differs(const Object& object, const std::string& what);
+  bool fits(const Place& at, const format::Entry& r) const;
   Status make_bare(const format::Entry& r, const Object& target);
   Status join_links(const Object& target, uint64_t id, uint32_t links, bool is_directory);
   Status make_fresh(const Object& target, const struct stat& st);
@@ -72,6 +77,8 @@ class Scan {
   Status set_xattrs(int fd, const format::Entry& r, const Object& target);
   Status remove_other_xattrs(const std::string& path, const Object& target);
   bool wants_xattr(std::string_view name) const;
+  void let_go_others();
+  Result<int> file_to_fill(const Object& target);
   Status allot(int fd, const format::Hash& r, const Object& target);
   Status remove_extra(std::string_view path, const std::unordered_set<std::string>& listed);
   Status check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links);
@@ -91,7 +98,9 @@ class Scan {
   uint64_t names_ = 0, bytes_ = 0, differences_ = 0;
   bool is_quick_ = false;
   std::unordered_map<uint64_t, uint64_t> id_of_;  // local inode to source id, of objects with several links
-  std::string listing_;                           // path of a listing in several frames
+  std::unordered_set<uint64_t> held_;
+  std::unordered_set<uint64_t> refused_;  // ids of which content has come that could not be put anywhere
+  std::string listing_;                   // path of a listing in several frames
   std::unordered_set<std::string> listed_;
   std::unordered_set<std::string> right_xattrs_;  // of the ENTRY under way
   bool has_more_xattrs_ = false;                  // the next frame goes on with it

@@ -14,7 +14,7 @@ need_power() {
 new_disk() {
   rm -f "$1.img"
   case ${2:-ext4} in
-  ext4) truncate -s 64M "$1.img" && mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,nodiscard "$1.img" ;;
+  ext4) truncate -s 64M "$1.img" && mkfs.ext4 -q -F -b 4096 -m 0 -O ea_inode -E lazy_itable_init=0,nodiscard "$1.img" ;;
   xfs) truncate -s 320M "$1.img" && mkfs.xfs -q -K "$1.img" ;;
   btrfs) truncate -s 128M "$1.img" && mkfs.btrfs -q -K --mixed "$1.img" >"$1.said" 2>&1 ;;
   esac
