@@ -70,7 +70,8 @@ bool make_hole(int fd, uint64_t begin, uint64_t end) {
   struct stat st;
   bool is_last = ::fstat(fd, &st) == 0 && end >= static_cast<uint64_t>(st.st_size);
   if (is_last) end = (end + format::kHashPage - 1) / format::kHashPage * format::kHashPage;
-  return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin), static_cast<off_t>(end - begin)) == 0;
+  return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
+                     static_cast<off_t>(end - begin)) == 0;
 }
 
 bool is_device(mode_t mode) { return S_ISCHR(mode) || S_ISBLK(mode); }
