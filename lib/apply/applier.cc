@@ -28,11 +28,21 @@ Status Applier::forced(const R& r, Status (Applier::*strict)(const R&)) {
   } else {
     constexpr bool is_birth = requires { r.parent_mtime; };
     TFS_TRY(is_birth ? force_new(r.path) : scan_->join_known(object(r.path)));
-    if (!is_birth && !scan_->is_settled(object(r.path), links_)) return {};
-    Status status = (this->*strict)(r);
-    if (!status && (status.error().kind == Kind::kMismatch || is_wrong_kind(status.error()))) return {};
-    return status;
+    if (!is_birth && !scan_->is_settled(object(r.path), links_)) {
+      scan_->contradicts(object(r.path), "not what a frame says");
+      return {};
+    }
+    return unless_undescribed((this->*strict)(r), r.path);
   }
+}
+
+// What does not fit is still to be described.
+Status Applier::unless_undescribed(Status status, std::string_view path) {
+  if (status) return status;
+  bool is_misfit = status.error().kind == Kind::kMismatch || (!scan_->trusts() && is_wrong_kind(status.error()));
+  if (!is_misfit) return status;
+  scan_->contradicts(object(path), status.error().message());
+  return {};
 }
 
 struct Applier::Visitor {

@@ -20,12 +20,6 @@ namespace {
 
 bool stat_at(const Place& at, struct stat& st) { return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0; }
 
-// What does not fit is still to be described.
-Status unless_mismatch(Status status) {
-  if (!status && status.error().kind == Kind::kMismatch) return {};
-  return status;
-}
-
 }  // namespace
 
 // Room for a new name: its directories are there, and nothing stands at it.
@@ -34,6 +28,7 @@ Status Applier::make_way(std::string_view path) {
   Place at = TFS_TRY(tree_.place(path));
   struct stat st;
   if (!stat_at(at, st)) return {};
+  if (!again_) scan_->contradicts(object(path), "in the way of a new one");
   KeepMtime kept(at.dir);
   TFS_TRY(remove_tree(at, object(path)));
   if (S_ISDIR(st.st_mode)) tree_.forget_directory(path);
@@ -41,7 +36,7 @@ Status Applier::make_way(std::string_view path) {
 }
 
 Status Applier::touch_if_there(std::string_view path, const format::Time& mtime) {
-  return unless_mismatch(touch_directory(path, mtime));
+  return unless_undescribed(touch_directory(path, mtime), path);
 }
 
 Status Applier::force_new(std::string_view path) {
@@ -63,7 +58,10 @@ Status Applier::force(const format::Link& r) {
   Place from = scan_->known_place(id_);
   if (!scan_->is_known(id_)) {
     Result<Place> named = tree_.place(source);
-    if (!named || !stat_at(*named, st) || S_ISDIR(st.st_mode)) return touch_if_there(parent_of(r.new_path), r.parent_mtime);
+    if (!named || !stat_at(*named, st) || S_ISDIR(st.st_mode)) {
+      scan_->contradicts(source, "missing");
+      return touch_if_there(parent_of(r.new_path), r.parent_mtime);
+    }
     from = *named;
     to = TFS_TRY(tree_.place(r.new_path));
   }
@@ -78,6 +76,7 @@ Status Applier::force(const format::Unlink& r) {
   Result<Place> at = tree_.place(r.path);
   struct stat st;
   bool is_there = at && stat_at(*at, st);
+  if (!is_there && !again_) scan_->contradicts(object(r.path), "missing");
   if ((r.flags & format::kUnlinkKeep) && is_there && !S_ISDIR(st.st_mode)) TFS_TRY(keep_forced(*at, id_));
   if (is_there) {
     TFS_TRY(remove_tree(*at, object(r.path)));
@@ -106,6 +105,8 @@ Status Applier::keep_forced(const Place& at, uint64_t id) {
 
 Status Applier::force(const format::Rmdir& r) {
   Result<Place> at = tree_.place(r.path);
+  struct stat st;
+  if (!again_ && (!at || !stat_at(*at, st))) scan_->contradicts(object(r.path), "missing");
   if (at) TFS_TRY(remove_tree(*at, object(r.path)));
   tree_.forget_directory(r.path);
   return touch_if_there(parent_of(r.path), r.parent_mtime);
@@ -126,6 +127,9 @@ Status Applier::force(const format::Rename& r) {
   uint64_t old_ino = from && stat_at(*from, st) ? st.st_ino : 0, new_ino = stat_at(to, st) ? st.st_ino : 0;
   bool is_done = again_ && new_ino != 0 && new_ino == state_.moved_ino() && old_ino != new_ino;
   if (!is_done) {
+    bool expects_new = is_exchange || (r.flags & format::kRenameReplace);
+    if (old_ino == 0) scan_->contradicts(object(r.path), "missing");
+    if ((new_ino != 0) != expects_new) scan_->contradicts({r.new_path, 0}, expects_new ? "missing" : "in the way of another one");
     state_.note_moved(old_ino);
     const Place* old = from ? &*from : nullptr;
     TFS_TRY(is_exchange ? force_exchange(r, old, to) : force_move(r, old, to));
@@ -190,8 +194,11 @@ Status Applier::force(const format::Forget&) {
 Status Applier::force(const format::Copy& r) {
   Object target = object(r.path);
   TFS_TRY(scan_->join_known(target));
-  if (!scan_->is_settled(target, links_)) return {};
-  TFS_TRY(unless_mismatch(copy(r)));
+  if (!scan_->is_settled(target, links_)) {
+    scan_->contradicts(target, "not what a frame says");
+    return {};
+  }
+  TFS_TRY(unless_undescribed(copy(r), r.path));
   if (scan_->is_running()) scan_->wants().want(id_, std::string(r.path), r.offset, r.length);
   return {};
 }

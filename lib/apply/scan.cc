@@ -96,6 +96,12 @@ void Scan::differs(const Object& object, const std::string& what) {
   if (!is_whole_) doubts_.doubt_all();
 }
 
+void Scan::contradicts(const Object& object, const std::string& what) {
+  if (!trusts()) return;
+  differs(object, what);
+  needs_another_ = true;
+}
+
 void Scan::clear_ids() {
   static_cast<void>(remove_tree({state_.directory_fd(), "ids"}, {{}, 0}).ok());
   id_of_.clear();
@@ -111,7 +117,7 @@ Status Scan::begin(const format::ScanBegin& r) {
   is_quick_ = (r.flags & format::kScanQuick) != 0;
   seed_ = r.seed;
   listing_.clear();
-  has_more_xattrs_ = false;
+  has_more_xattrs_ = needs_another_ = false;
   doubts_.scan_begins(r.path, goes_on);
   if (goes_on) return {};
   if (is_cut_off && !only_checks_) wants_.ask_scan(".");
@@ -148,7 +154,7 @@ bool Scan::is_settled(const Object& object, uint32_t links) {
   struct stat st, known;
   if (!at || !stat_at(*at, st)) return false;
   if (stat_at(known_place(object.id), known)) return known.st_ino == st.st_ino;
-  if (S_ISDIR(st.st_mode)) return true;
+  if (S_ISDIR(st.st_mode) || trusts()) return true;
   return links_in_tree(st, object.id) <= 1 && links <= 1;
 }
 
@@ -563,20 +569,18 @@ Status Scan::end(const format::ScanEnd&) {
 
 void Scan::settle_wants() {
   if (!is_running_ || !has_ended_) return;
-  if (only_checks_) return finish(differences_ == 0);
-  if (!wants_.is_empty() && wants_.can_ask()) return;  // they may still come
-  if (wants_.is_empty() && !wants_.has_overflowed()) return finish(true);
-  if (!wants_.can_ask()) return finish(false);
-  sys::say("scan: more differs than can be asked for at once: asking for another scan");
+  if (only_checks_) return finish(differences_ == 0 ? Outcome::kExact : Outcome::kDiffers);
+  bool is_open = !wants_.is_empty(), needs_another = needs_another_ || wants_.has_overflowed();
+  if (is_open && wants_.can_ask()) return;  // they may still come
+  if (!is_open && !needs_another) return finish(Outcome::kExact);
+  if (!wants_.can_ask()) return finish(trusts() ? Outcome::kNone : Outcome::kDiffers);
+  sys::say("scan: more differs than one scan can repair: asking for another one");
   wants_.ask_scan(".");
 }
 
 void Scan::remind(int64_t now_ms) {
   if (!is_running_ || !has_ended_ || only_checks_ || !wants_.is_overdue(now_ms, kPatienceMs)) return;
-  if (wants_.is_empty() && wants_.has_overflowed()) {
-    wants_.ask_scan(".");
-    return;
-  }
+  if (wants_.is_empty()) return wants_.ask_scan(".");
   for (const auto& [id, path] : wants_.open_objects()) {
     Result<int> fd = tree_.file({path, id});
     if (!fd && fd.error().kind == Kind::kMismatch) wants_.drop(id);
@@ -599,7 +603,8 @@ void Scan::let_go_others() {
   ::closedir(reading);
 }
 
-void Scan::finish(bool exact) {
+void Scan::finish(Outcome shown) {
+  bool exact = shown == Outcome::kExact;
   is_running_ = false;
   if (exact && is_whole_ && !only_checks_) let_go_others();
   clear_ids();
@@ -609,10 +614,10 @@ void Scan::finish(bool exact) {
                        std::to_string(differences_) + " differences";
   if (only_checks_) sys::say("check: " + counts);
   else if (exact) sys::say("scan: " + counts + (differences_ == 0 ? "" : ", repaired"));
+  else if (shown == Outcome::kNone) sys::say("scan: " + counts + ", but what was copied meanwhile was not compared (--wants)");
   else sys::say("scan: " + counts + ", not all repaired: content is missing that nobody was asked for (--wants)");
   bool ends_doubts = exact && doubts_.scan_ends();
-  if (!exact) outcome_ = Outcome::kDiffers;
-  else outcome_ = is_whole_ || was_exact_ || ends_doubts ? Outcome::kExact : Outcome::kNone;
+  outcome_ = exact && !is_whole_ && !was_exact_ && !ends_doubts ? Outcome::kNone : shown;
 }
 
 }  // namespace tfs::apply

@@ -45,6 +45,11 @@ class Scan {
 
   // --- for forced frames
 
+  // Whether what is here is as it should be: the mirror was exact, and nothing that differs has been met since. Then ordinary frames
+  // leave nothing to a description that is to come, so that the mirror stays exact whether or not anybody answers its wants.
+  bool trusts() const { return state_.is_exact(); }
+  // An ordinary frame has met what contradicts that, where the scan may have been already: another one is needed.
+  void contradicts(const Object& object, const std::string& what);
   // Whether the object of an ordinary frame is here as the scan has left it; else its description is still to come.
   bool is_settled(const Object& object, uint32_t links);
   bool is_known(uint64_t id) const;
@@ -82,7 +87,7 @@ class Scan {
   Status allot(int fd, const format::Hash& r, const Object& target);
   Status remove_extra(std::string_view path, const std::unordered_set<std::string>& listed);
   Status check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links);
-  void finish(bool exact);
+  void finish(Outcome shown);
   void clear_ids();
 
   Tree& tree_;
@@ -92,7 +97,7 @@ class Scan {
   Doubts doubts_;
   const bool only_checks_;
   sys::Fd ids_;
-  bool is_running_ = false, has_ended_ = false, is_whole_ = false, was_exact_ = false;
+  bool is_running_ = false, has_ended_ = false, is_whole_ = false, was_exact_ = false, needs_another_ = false;
   Outcome outcome_ = Outcome::kNone;
   uint64_t seed_ = 0;
   uint64_t names_ = 0, bytes_ = 0, differences_ = 0;
