@@ -126,6 +126,9 @@ class Filesystem {
   int remove(uint64_t parent, const char* name, int flags);
   sys::Fd dig_grave(Node* victim, const struct stat& st);
   int rename_as(unsigned flags, const Caller& caller, Node& dir, int from, const char* name, int to, const char* new_name);
+  // errno of a call that failed; what it had done by then is recorded.
+  int failed(Node& target, int fd, bool takes_bits);
+  void put_mode(Node& target, int fd, mode_t mode_before);
   void put_xattr(Node& target, int fd, const char* name, const ByteView* value, mode_t mode_before);
 
   Store& store_;

@@ -42,7 +42,7 @@ int Filesystem::truncate(Node& target, int fd, const AttributeChange& change) {
   bool takes_bits = change.kills_set_id && ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
   {
     WithoutFsetid without(takes_bits);
-    if ((is_by_path ? ::truncate(ProcPath(fd).text, size) : ::ftruncate(fd, size)) != 0) return errno;
+    if ((is_by_path ? ::truncate(ProcPath(fd).text, size) : ::ftruncate(fd, size)) != 0) return failed(target, fd, takes_bits);
   }
   if (::fstat(fd, &st) != 0) return errno;
   format::Truncate record{static_cast<uint64_t>(st.st_size), to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}};
@@ -106,6 +106,18 @@ int Filesystem::set_attributes(uint64_t id, const AttributeChange& change, struc
   return change_mode_and_owner(*target, fd, change, out);
 }
 
+void Filesystem::put_mode(Node& target, int fd, mode_t mode_before) {
+  struct stat st;
+  if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0 || st.st_mode == mode_before) return;
+  stale_attributes_(target.id);
+  format::SetAttr record;
+  record.valid = format::kSetMode;
+  record.mode = st.st_mode;
+  Recorder::Section section(recorder_);
+  record.path = section.path(target, Recorder::paths().first);
+  section.put(target.ino, st.st_nlink, record);
+}
+
 // With the node locked and the change made.
 void Filesystem::put_xattr(Node& target, int fd, const char* name, const ByteView* value, mode_t mode_before) {
   struct stat st {};
@@ -138,7 +150,11 @@ int Filesystem::set_xattr(uint64_t id, const char* name, ByteView value, int fla
   {
     WithoutFsetid without(kills_sgid);
     AsCaller as(kills_sgid ? Caller{0, gid, 0} : Caller{});
-    if (::setxattr(ProcPath(fd).text, name, value.data(), value.size(), flags) != 0) return errno;
+    if (::setxattr(ProcPath(fd).text, name, value.data(), value.size(), flags) != 0) {
+      int error = errno;
+      if (is_acl(name)) put_mode(*target, fd, st.st_mode);  // the kernel takes the bit first
+      return error;
+    }
   }
   put_xattr(*target, fd, name, &value, st.st_mode);
   return 0;

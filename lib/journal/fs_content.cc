@@ -20,6 +20,20 @@ bool has_set_id(int fd) {
 
 }  // namespace
 
+// The kernel takes set-id bits and sets mtime before it finds out whether there is room, and an allocation may have come some way.
+// TRUNCATE to the size that it has says all of these.
+int Filesystem::failed(Node& target, int fd, bool takes_bits) {
+  int error = errno;
+  struct stat st;
+  if (::fstat(fd, &st) != 0) return error;
+  if (takes_bits) stale_attributes_(target.id);
+  format::Truncate record{static_cast<uint64_t>(st.st_size), to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}};
+  Recorder::Section section(recorder_);
+  record.path = section.path(target, Recorder::paths().first);
+  section.put(target.ino, st.st_nlink, record);
+  return error;
+}
+
 int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, bool kills_set_id, size_t& written) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
@@ -30,7 +44,7 @@ int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint
     WithoutFsetid without(takes_bits);
     n = ::pwrite(handle.fd(), data.data(), data.size(), static_cast<off_t>(offset));
   }
-  if (n < 0) return errno;
+  if (n < 0) return failed(*target, handle.fd(), takes_bits);
   written = static_cast<size_t>(n);
   struct stat st;
   if (::fstat(handle.fd(), &st) != 0) return errno;
@@ -54,7 +68,14 @@ int Filesystem::fallocate(uint64_t id, const FileHandle& handle, int mode, uint6
   bool takes_bits = caller.uid != 0 && has_set_id(handle.fd());  // FALLOCATE has no flag that says so
   {
     WithoutFsetid without(takes_bits);
-    if (::fallocate(handle.fd(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) return errno;
+    if (::fallocate(handle.fd(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
+      int error = failed(*target, handle.fd(), takes_bits);
+      bool changes_content = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+      bool has_begun = error == ENOSPC || error == EDQUOT || error == EIO;
+      // Up to where nobody can tell: that is for a scan.
+      if (changes_content && has_begun) Recorder::Section(recorder_).put_loss();
+      return error;
+    }
   }
   struct stat st;
   if (::fstat(handle.fd(), &st) != 0) return errno;
@@ -73,6 +94,8 @@ int Filesystem::copy(uint64_t source, const FileHandle& from, uint64_t from_offs
   if (source_node == nullptr || target_node == nullptr) return ESTALE;
   // The source is locked as well: what is copied must be what stands in the journal before this.
   Locked locked(*source_node, *target_node);
+  // No mirror has what lost its last name before it was opened; the caller's kernel reads and writes instead.
+  if (!table_.is_recorded(*source_node)) return EXDEV;
   bool takes_bits = caller.uid != 0 && has_set_id(to.fd());
   off_t in = static_cast<off_t>(from_offset), out = static_cast<off_t>(to_offset);
   ssize_t n;
@@ -80,7 +103,7 @@ int Filesystem::copy(uint64_t source, const FileHandle& from, uint64_t from_offs
     WithoutFsetid without(takes_bits);
     n = ::copy_file_range(from.fd(), &in, to.fd(), &out, std::min(length, kMaxCopy), 0);
   }
-  if (n < 0) return errno;
+  if (n < 0) return failed(*target_node, to.fd(), takes_bits);
   copied = static_cast<size_t>(n);
   if (n == 0) return 0;
   struct stat st;
