@@ -5,6 +5,7 @@
 #include "lib/base/escape.h"
 #include "lib/cli/options.h"
 #include "lib/source/words.h"
+#include "lib/spool/registry.h"
 
 namespace tfs::buffer {
 namespace {
@@ -94,7 +95,11 @@ cli::Usage usage_for(Options& o, Given& given) {
       {"--from", 0, "POSITION", "begin behind EPOCH:SEQ, or with what is oldest (none)",
        [&o](std::string_view v) { return set_from(v, o); }},
       {"--follow", 'f', "", "with --read: go on as the spool grows", cli::set_flag(o.follows)},
-      {"--reader", 0, "NAME", "with --read: keep a place, and hold what is behind it", cli::set_text(o.reader)},
+      {"--reader", 0, "NAME", "with --read: keep a place, and hold what is behind it",
+       [&o](std::string_view v) {
+         o.reader = v;
+         return spool::check_reader_name(o.reader);
+       }},
       {"--segment", 0, "BYTES", "begin a new segment after so much (64M)", spooling(set_segment)},
       {"--sync", 0, "WHEN", "none, segment (the default), a time (5s) or each",
        spooling([&o](std::string_view v) { return set_sync(v, o.settings.sync); })},

@@ -49,7 +49,8 @@ Status outcome(spool::FeedEnd end, const spool::Writer& writer) {
     case spool::FeedEnd::kClean: return {};
     case spool::FeedEnd::kBrokeOff: return truncated("the input broke off " + where(writer) + " (no END)");
     case spool::FeedEnd::kSilent: return truncated("nothing came for too long: the input is given up " + where(writer));
-    case spool::FeedEnd::kStopped: return truncated("stopped " + where(writer));
+    case spool::FeedEnd::kStopped:
+      return writer.end().mark == spool::Mark::kDone ? Status() : truncated("stopped " + where(writer));
   }
   return {};
 }

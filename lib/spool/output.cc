@@ -5,16 +5,9 @@
 #include "lib/sys/message.h"
 
 namespace tfs::spool {
-namespace {
-
-// More than what a pipe, a socket and a program behind them hold.
-constexpr uint64_t kUnderWay = uint64_t{16} << 20;
-
-}  // namespace
-
 Result<Reader> resume_reader(const Dir& dir, const PlaceMark& before) {
   if (before.mark == Mark::kDone) return Reader::from_place(dir, before.place);
-  return Reader::from_segment(dir, before.place.index - (before.place.offset < kUnderWay ? 1 : 0));
+  return Reader::from_segment(dir, segment_before(TFS_TRY(dir.segments()), before.place, kUnderWay));
 }
 
 Result<Reader> output_start(const Dir& dir, const Writer& writer, const std::optional<PlaceMark>& before) {

@@ -75,8 +75,13 @@ Result<Registration> Registration::open_at(const Dir& dir, int at, const std::st
   return r;
 }
 
+Status check_reader_name(const std::string& name) {
+  if (is_reader_name(name)) return {};
+  return usage_error("no name for a reader (A-Z a-z 0-9 . _ -, at most 64): '" + escape(name) + "'");
+}
+
 Result<Registration> Registration::open(const Dir& dir, const std::string& name) {
-  if (!is_reader_name(name)) return usage_error("no name for a reader (A-Z a-z 0-9 . _ -, at most 64): " + escape(name));
+  TFS_TRY(check_reader_name(name));
   return open_at(dir, dir.readers_fd(), name, "the reader " + name + " of " + escape(dir.path()));
 }
 
@@ -109,11 +114,21 @@ Status drop_reader(const Dir& dir, const std::string& name) {
 
 Status drop_output(const Dir& dir) { return dir.remove("spool.output.drop", kOutputFile); }
 
-std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, std::string& who) {
+uint64_t segment_before(const std::vector<Segment>& segments, const Place& place, uint64_t bytes) {
+  uint64_t index = place.index, before = place.offset;
+  for (auto segment = segments.rbegin(); segment != segments.rend() && before < bytes; ++segment) {
+    if (segment->name.index >= place.index) continue;
+    index = segment->name.index;
+    before += segment->size;
+  }
+  return index;
+}
+
+std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, const std::vector<Segment>& segments, uint64_t bytes,
+                                     std::string& who) {
   std::optional<uint64_t> needed;
   for (const ReaderState& reader : readers) {
-    uint64_t index = reader.place.place.index;
-    index -= std::min<uint64_t>(index, 1);
+    uint64_t index = segment_before(segments, reader.place.place, bytes);
     if (needed && *needed <= index) continue;
     needed = index;
     who = reader.name.empty() ? "standard output" : reader.name;

@@ -38,6 +38,9 @@ class Registration {
   std::optional<PlaceMark> before_;
 };
 
+// kUsage where it is none.
+Status check_reader_name(const std::string& name);
+
 struct ReaderState {
   std::string name;  // "" for the writer's own output
   PlaceMark place;   // index 0 where the file cannot be read: it holds everything
@@ -50,8 +53,16 @@ Result<std::vector<ReaderState>> list_readers(const Dir& dir);
 Status drop_reader(const Dir& dir, const std::string& name);
 Status drop_output(const Dir& dir);
 
-// The first segment that `readers` need: that in which the slowest one is, and the one before, for what was under way when a connection
-// breaks is in the latter's hands and not in ours. Nothing where nobody holds anything; `who` says who it is.
-std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, std::string& who);
+// What may be under way behind a reader when a connection breaks: more than what a pipe, a socket and a program behind them hold.
+constexpr uint64_t kUnderWay = uint64_t{16} << 20;
+
+// The number of the segment to begin with so that `bytes` in front of `place` come once more, as far as they are in `segments`; at
+// least one segment back where the place is not that deep in its own.
+uint64_t segment_before(const std::vector<Segment>& segments, const Place& place, uint64_t bytes);
+
+// The first of `segments` that `readers` need, with `bytes` in front of the place of each. Nothing where nobody holds anything; `who`
+// says who it is.
+std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, const std::vector<Segment>& segments, uint64_t bytes,
+                                     std::string& who);
 
 }  // namespace tfs::spool

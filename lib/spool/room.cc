@@ -35,8 +35,16 @@ Result<std::optional<Room::Oldest>> Room::oldest() const {
   std::vector<Segment> segments = TFS_TRY(dir_.segments());
   if (segments.size() < 2) return std::optional<Oldest>();
   std::string holder;
-  std::optional<uint64_t> needed = first_needed(TFS_TRY(list_readers(dir_)), holder);
+  std::optional<uint64_t> needed = TFS_TRY(first_held(segments, holder));
   return std::optional<Oldest>({segments.front(), needed && *needed <= segments.front().name.index});
+}
+
+// Where room is short a quarter of it is for what may be under way behind readers.
+Result<std::optional<uint64_t>> Room::first_held(const std::vector<Segment>& segments, std::string& holder) const {
+  uint64_t under_way = kUnderWay;
+  if (limits_.max_bytes > 0) under_way = std::min(under_way, limits_.max_bytes / 4);
+  if (is_waiting_) under_way = std::min(under_way, sum_of(segments) / 4);
+  return first_needed(TFS_TRY(list_readers(dir_)), segments, under_way, holder);
 }
 
 Status Room::remove(const Segment& segment) const { return dir_.remove("spool.room.remove", to_text(segment.name)); }
@@ -49,7 +57,7 @@ Status Room::before_segment(uint64_t size) {
     // Two are needed however large: readers hold the one in which they are and the one before.
     if (left.size() < 3 || sum_of(left) + size <= limits_.max_bytes) break;
     std::string holder;
-    first_needed(TFS_TRY(list_readers(dir_)), holder);
+    TFS_TRY(first_held(left, holder));
     TFS_TRY(pause("the spool is full, and the reader " + holder + " holds its oldest segment: waiting for it"));
   }
   went_on();

@@ -38,6 +38,7 @@ class Room {
     bool is_held = false;
   };
 
+  Result<std::optional<uint64_t>> first_held(const std::vector<Segment>& segments, std::string& holder) const;
   Result<std::optional<Oldest>> oldest() const;
   Status remove(const Segment& segment) const;
   Status trim_to(uint64_t bytes);

@@ -224,7 +224,10 @@ Result<bool> Writer::join(uint64_t end) {
 }
 
 Result<bool> Writer::join_older(const Span& span, uint64_t end) {
-  if (span.last <= older_last_) return pass_over(end);
+  if (span.last <= older_last_) {
+    has_input_ended_ = tail_.scan.header().type == format::RecordType::kEnd;
+    return pass_over(end);
+  }
   return mismatch("frame " + std::to_string(span.last) + " of the epoch " + to_text(tail_.name.epoch) +
                   ", behind which the spool already went on with " + to_text(track_.position().epoch));
 }

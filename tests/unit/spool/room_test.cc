@@ -31,7 +31,7 @@ TEST_CASE("no more is kept than allowed") {
   CHECK(spool.segments().size() >= 3);
 }
 
-TEST_CASE("what a reader holds stays, and the segment before it") {
+TEST_CASE("what a reader holds stays") {
   Spool spool;
   spool.settings.segment_bytes = 1000;
   REQUIRE(spool.feed(hello(1) + frames(1, 100)).ok());
@@ -40,11 +40,11 @@ TEST_CASE("what a reader holds stays, and the segment before it") {
   REQUIRE(reader.store(place_in(spool, 4), Mark::kOpen).ok());
   Room room(spool.dir(), {1, 0, false});
   std::thread waits([&room] { CHECK(room.before_segment(1).ok()); });
-  while (spool.segments().size() > before.size() - 3) ::usleep(1000);
-  CHECK(spool.segments().front() == before[3]);
+  while (spool.segments().size() > before.size() - 4) ::usleep(1000);
+  CHECK(spool.segments().front() == before[4]);
   // It waits until the reader is gone.
   ::usleep(20'000);
-  CHECK(spool.segments().size() == before.size() - 3);
+  CHECK(spool.segments().size() == before.size() - 4);
   REQUIRE(drop_reader(spool.dir(), "slow").ok());
   waits.join();
   CHECK(spool.segments().size() <= 2);
@@ -109,12 +109,22 @@ TEST_CASE("readers are listed, and dropped") {
   CHECK(list_readers(spool.dir()).value().empty());
 }
 
-TEST_CASE("a reader whose place cannot be read holds everything") {
+TEST_CASE("what readers need begins with what may be under way behind them") {
+  std::vector<Segment> segments;
+  for (uint64_t index = 5; index <= 9; index++) segments.push_back({{index, {}, 1}, 100, true, 0});
+  CHECK(segment_before(segments, {9, 50, {}}, 50) == 9);
+  CHECK(segment_before(segments, {9, 50, {}}, 51) == 8);
+  CHECK(segment_before(segments, {9, 50, {}}, 150) == 8);
+  CHECK(segment_before(segments, {9, 50, {}}, 151) == 7);
+  CHECK(segment_before(segments, {9, 50, {}}, 5000) == 5);
+  CHECK(segment_before(segments, {12, 50, {}}, 51) == 9);
+
   std::string who;
-  CHECK_FALSE(first_needed({}, who));
+  CHECK_FALSE(first_needed({}, segments, 60, who));
   PlaceMark nine{{9, 5, {}}, Mark::kOpen};
-  CHECK(first_needed({{"x", nine, true}}, who) == 8);
+  CHECK(first_needed({{"x", nine, true}}, segments, 60, who) == 8);
   CHECK(who == "x");
-  CHECK(first_needed({{"x", nine, true}, {"y", {}, false}}, who) == 0);
+  // One whose place cannot be read holds everything.
+  CHECK(first_needed({{"x", nine, true}, {"y", {}, false}}, segments, 60, who) == 0);
   CHECK(who == "y");
 }
