@@ -36,7 +36,8 @@ thread_local mode_t own_umask = 0;
 }  // namespace
 
 void prepare_thread() {
-  ::unshare(CLONE_FS);                                 // an umask of its own
+  ::unshare(CLONE_FS);                                 // an umask of its own,
+  ::umask(own_umask = 0);                              // which began as that of the caller for whom the creating thread works
   ::prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);  // needs CAP_SETPCAP; an ordinary user has nothing to keep
 }
 

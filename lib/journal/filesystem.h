@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -118,6 +119,8 @@ class Filesystem {
   Node* node(uint64_t id) { return table_.find(id); }
   int lookup_in(Node& dir, int dir_fd, const char* name, Entry& out);
   bool inherits_acl(Node& dir, int dir_fd);
+  bool gives_flags(Node& dir, int dir_fd);
+  std::optional<format::SetFlags> new_flags(Node& dir, int dir_fd, const char* name, mode_t mode);
   std::vector<std::byte> new_xattrs(Node& dir, int dir_fd, const char* name);
   int truncate(Node& target, int fd, const AttributeChange& change);
   int change_mode_and_owner(Node& target, int fd, const AttributeChange& change, struct stat& st);
@@ -147,6 +150,9 @@ constexpr std::string_view kCapability = "security.capability";
 bool is_reserved(uint64_t parent, const char* name);
 
 inline format::Time to_time(const timespec& t) { return {t.tv_sec, static_cast<uint32_t>(t.tv_nsec)}; }
+
+// The inode flags of what is open; nothing where the filesystem has none.
+std::optional<format::SetFlags> flags_of(int fd);
 
 // The mtime of an open directory.
 format::Time mtime_of(int fd);

@@ -184,6 +184,13 @@ int Filesystem::get_inode_flags(uint64_t id, unsigned long request, void* out) {
   return ::ioctl(fd, request, out) == 0 ? 0 : errno;
 }
 
+std::optional<format::SetFlags> flags_of(int fd) {
+  format::SetFlags record;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &record.inode_flags) != 0) return {};
+  record.valid = format::kFlagsInode;
+  return record;
+}
+
 int Filesystem::set_inode_flags(uint64_t id, unsigned long request, const void* in) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
@@ -193,12 +200,8 @@ int Filesystem::set_inode_flags(uint64_t id, unsigned long request, const void* 
   if (fd < 0) return -fd;
   sys::Fd owned(fd);
   if (::ioctl(fd, request, in) != 0) return errno;
-  format::SetFlags record;
-  unsigned int flags = 0;
-  if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
-    record.valid |= format::kFlagsInode;
-    record.inode_flags = flags;
-  }
+  target->gives_flags.store(0);
+  format::SetFlags record = flags_of(fd).value_or(format::SetFlags());
   fsxattr attributes{};
   if (request == FS_IOC_FSSETXATTR && ::ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
     record.valid |= format::kFlagsProject;

@@ -1,6 +1,7 @@
 // The operations that make, move and remove names.
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -19,6 +20,13 @@ namespace {
 
 constexpr char kDefaultAcl[] = "system.posix_acl_default";
 constexpr char kAccessAcl[] = "system.posix_acl_access";
+constexpr unsigned kInheritedFlags = FS_SYNC_FL | FS_DIRSYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL;
+
+void put_flags(Recorder::Section& section, uint64_t ino, std::string_view path, std::optional<format::SetFlags>& flags) {
+  if (!flags) return;
+  flags->path = path;
+  section.put(ino, 0, *flags);
+}
 
 }  // namespace
 
@@ -45,6 +53,26 @@ std::vector<std::byte> Filesystem::new_xattrs(Node& dir, int dir_fd, const char*
   return out;
 }
 
+// Which flags a new object takes from its directory is the filesystem's own affair, and a nameless one has none in a mirror: where the
+// directory has any they are recorded. Asked once for each directory; set_inode_flags() makes it be asked again.
+bool Filesystem::gives_flags(Node& dir, int dir_fd) {
+  uint8_t known = dir.gives_flags.load();
+  if (known == 0) {
+    sys::Fd fd(::openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    unsigned int flags = 0;
+    known = fd.is_open() && ::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) == 0 && (flags & kInheritedFlags) != 0 ? 2 : 1;
+    dir.gives_flags.store(known);
+  }
+  return known == 2;
+}
+
+// The flags that a new object was born with, where they are to be recorded.
+std::optional<format::SetFlags> Filesystem::new_flags(Node& dir, int dir_fd, const char* name, mode_t mode) {
+  if ((!S_ISREG(mode) && !S_ISDIR(mode)) || !gives_flags(dir, dir_fd)) return {};
+  sys::Fd fd(::openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return fd.is_open() ? flags_of(fd.get()) : std::nullopt;
+}
+
 // What mknod, mkdir and symlink have in common: `make` does the system call in an open directory and returns 0 or -1.
 template <class Make>
 int Filesystem::make(uint64_t parent, const char* name, const Caller& caller, Entry& out, Make make_it) {
@@ -62,11 +90,14 @@ int Filesystem::make(uint64_t parent, const char* name, const Caller& caller, En
   if (int error = store_.identify(ref.fd(), name, out.attributes, identity)) return error;
   std::vector<std::byte> xattrs;
   if (!S_ISLNK(out.attributes.st_mode)) xattrs = new_xattrs(*dir, ref.fd(), name);
+  std::optional<format::SetFlags> flags = new_flags(*dir, ref.fd(), name, out.attributes.st_mode);
   format::Time parent_mtime = mtime_of(ref.fd());
 
   Recorder::Section section(recorder_);
   out.id = table_.enter(*dir, name, identity, 1).id;
-  make_it.put(section, section.path(*dir, name, Recorder::paths().first), out.attributes, parent_mtime, ByteView(xattrs));
+  std::string_view path = section.path(*dir, name, Recorder::paths().first);
+  make_it.put(section, path, out.attributes, parent_mtime, ByteView(xattrs));
+  put_flags(section, identity.ino, path, flags);
   return 0;
 }
 
@@ -137,6 +168,7 @@ int Filesystem::create(uint64_t parent, const char* name, mode_t mode, int flags
       Identity identity;
       if (int error = store_.identify_fd(fd.get(), out.attributes, identity)) return error;
       std::vector<std::byte> xattrs = new_xattrs(*dir, ref.fd(), name);
+      std::optional<format::SetFlags> born_flags = gives_flags(*dir, ref.fd()) ? flags_of(fd.get()) : std::nullopt;
       format::Time parent_mtime = mtime_of(ref.fd());
 
       const struct stat& st = out.attributes;
@@ -146,9 +178,10 @@ int Filesystem::create(uint64_t parent, const char* name, mode_t mode, int flags
       store_.note_open(made, fd.get());
       made.lacks_capability = true;  // just born: an ACL is all that it can have
       out.id = made.id;
+      std::string_view path = section.path(*dir, name, Recorder::paths().first);
       section.put(st.st_ino, st.st_nlink,
-                  format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), parent_mtime,
-                                 section.path(*dir, name, Recorder::paths().first), xattrs});
+                  format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), parent_mtime, path, xattrs});
+      put_flags(section, st.st_ino, path, born_flags);
       handle = FileHandle(fd.release(), false);
       return 0;
     }
@@ -183,12 +216,15 @@ int Filesystem::make_tmpfile(uint64_t parent, mode_t mode, int flags, const Call
     if (n > 0) format::append_xattr(kAccessAcl, ByteView(value).first(static_cast<size_t>(n)), xattrs);
   }
 
+  std::optional<format::SetFlags> born_flags = gives_flags(*dir, ref.fd()) ? flags_of(fd.get()) : std::nullopt;
+
   const struct stat& st = out.attributes;
   Recorder::Section section(recorder_);
   Node& made = table_.enter_nameless(identity);
   store_.note_open(made, fd.get());
   out.id = made.id;
   section.put(st.st_ino, st.st_nlink, format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), {}, {}, xattrs});
+  put_flags(section, st.st_ino, {}, born_flags);
   handle = FileHandle(fd.release(), false);
   return 0;
 }

@@ -51,6 +51,7 @@ struct Node {
   NodeLock lock;          // held by a mutating request over [system calls, journal section]; ascending by id where several
   std::atomic<uint32_t> changes{0};           // of a directory: odd while a request changes its names, so that lookups can tell
   std::atomic<uint8_t> default_acl{0};        // of a directory: 0 not looked yet, 1 it has none, 2 it has one
+  std::atomic<uint8_t> gives_flags{0};        // of a directory: the same for inode flags, which new objects may take from it
   std::atomic<bool> lacks_capability{false};  // of a file: it has no security.capability for sure
   bool is_directory = false;
   bool is_held = false;  // nameless now or before; the mirror keeps it by id until FORGET

@@ -124,8 +124,8 @@ uint64_t segment_before(const std::vector<Segment>& segments, const Place& place
   return index;
 }
 
-std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, const std::vector<Segment>& segments, uint64_t bytes,
-                                     std::string& who) {
+std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, const std::vector<Segment>& segments,
+                                     uint64_t bytes, std::string& who) {
   std::optional<uint64_t> needed;
   for (const ReaderState& reader : readers) {
     uint64_t index = segment_before(segments, reader.place.place, bytes);

@@ -62,7 +62,7 @@ uint64_t segment_before(const std::vector<Segment>& segments, const Place& place
 
 // The first of `segments` that `readers` need, with `bytes` in front of the place of each. Nothing where nobody holds anything; `who`
 // says who it is.
-std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, const std::vector<Segment>& segments, uint64_t bytes,
-                                     std::string& who);
+std::optional<uint64_t> first_needed(const std::vector<ReaderState>& readers, const std::vector<Segment>& segments,
+                                     uint64_t bytes, std::string& who);
 
 }  // namespace tfs::spool
