@@ -10,7 +10,9 @@
 
 #include "cmd/tfs_journal/options.h"
 #include "lib/cli/main_guard.h"
+#include "lib/control/mount.h"
 #include "lib/journal/places.h"
+#include "lib/sys/io.h"
 #include "lib/sys/message.h"
 
 namespace tfs {
@@ -100,10 +102,17 @@ void end_at_once_on_signals() {
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
+Status show(const JournalOptions& options) {
+  sys::Fd mount = TFS_TRY(control::open_mount(options.mountpoint));
+  control::Status status = TFS_TRY(control::ask_status(mount.get(), options.mountpoint));
+  return sys::write_all("journal.status.write", STDOUT_FILENO, as_bytes(options.is_json ? to_json(status) : to_text(status)));
+}
+
 Status run(int argc, char** argv) {
   JournalOptions options;
   TFS_TRY(parse_options(argc, argv, options));
   if (options.is_done) return {};
+  if (options.asks_status) return show(options);
   journal::Places places = TFS_TRY(journal::find_places(options.store, options.mountpoint));
   raise_descriptor_limit();
   ::umask(0);

@@ -50,7 +50,7 @@ Status take_mount_options(std::string_view words, journal::MountOptions& out) {
 Status parse_options(int argc, char** argv, JournalOptions& options) {
   bool ignored = false;
   cli::Usage usage{
-      "tfs_journal [options] STORE MNT",
+      "tfs_journal [options] STORE MNT\n       tfs_journal --status [--json] MNT",
       "Shows the directory STORE at MNT through FUSE. Each change made there goes to\n"
       "STORE and, as a frame of the stream, to standard output.",
       {
@@ -63,18 +63,25 @@ Status parse_options(int argc, char** argv, JournalOptions& options) {
              if (options.heartbeat_ms < 10) return usage_error("10ms at least");
              return {};
            }},
+          {"--status", 0, "", "print how the tfs_journal of MNT is, and the position of its stream",
+           cli::set_flag(options.asks_status)},
+          {"--json", 0, "", "with --status: as JSON", cli::set_flag(options.is_json)},
           {"--ready-fd", 0, "N", "write a newline to descriptor N when MNT is there", options.ready.setter()},
           {"--foreground", 'f', "", "stay in the foreground; always so", cli::set_flag(ignored)},
           {"--single-thread", 's', "", "", cli::set_flag(ignored)},
           {"--debug", 'd', "", "tell each request of FUSE on standard error", cli::set_flag(options.mount.is_debug)},
       },
-      2,
+      1,
       2};
   cli::Parsed parsed = TFS_TRY(cli::parse(argc, argv, usage));
   options.is_done = parsed.is_done;
   if (parsed.is_done) return {};
-  options.store = parsed.operands[0];
-  options.mountpoint = parsed.operands[1];
+  if (options.is_json && !options.asks_status) return usage_error("--json goes with --status");
+  if (options.asks_status && parsed.operands.size() != 1) return usage_error("--status takes MNT alone");
+  if (!options.asks_status && parsed.operands.size() != 2)
+    return usage_error("too few arguments: STORE and MNT are wanted (see --help)");
+  options.store = parsed.operands.front();
+  options.mountpoint = parsed.operands.back();
   return {};
 }
 

@@ -21,8 +21,7 @@
 #include "lib/base/escape.h"
 #include "lib/cli/main_guard.h"
 #include "lib/cli/options.h"
-#include "lib/control/control.h"
-#include "lib/format/position.h"
+#include "lib/control/mount.h"
 #include "lib/format/rel_path.h"
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
@@ -75,45 +74,10 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
   return {};
 }
 
-constexpr char kBusy[] = "scan.mount.busy";
-
-Error refused(const std::string& mount, int error) {
-  switch (error) {
-    case ENOTTY: return usage_error(escape(mount) + " is not the top of a mount of tfs_journal");
-    case EPERM:
-      return Error{Kind::kSystem, 0, "scan.mount.ask", "only root and the user of tfs_journal may ask " + escape(mount)};
-    case EBUSY: return Error{Kind::kSystem, 0, kBusy, "a scan of " + escape(mount) + " is running already"};
-    default: return system_error("scan.mount.ask", error, "unable to ask " + escape(mount));
-  }
-}
-
-Result<control::Status> ask_status(int fd, const std::string& mount) {
-  control::Status status{};
-  if (::ioctl(fd, control::kGetStatus, &status) != 0) return refused(mount, errno);
-  return status;
-}
-
-Status print_status(const control::Status& status, bool is_json) {
-  format::Position position;
-  std::memcpy(position.epoch.bytes.data(), status.epoch, sizeof status.epoch);
-  position.seq = status.seq;
-  auto number = [](uint64_t n) { return static_cast<unsigned long long>(n); };
-  const char* format = is_json ? "{\"position\":\"%s\",\"reader\":%s,\"backlog\":%llu,\"nodes\":%llu,\"scanning\":%s,"
-                                 "\"scan-names\":%llu,\"scan-bytes\":%llu}\n"
-                               : "position  %s\nreader    %s\nbacklog   %llu bytes\nnodes     %llu\nscanning  %s\n"
-                                 "described %llu names, %llu bytes\n";
-  auto word = [is_json](bool yes, const char* if_yes, const char* if_no) {
-    return is_json ? (yes ? "true" : "false") : yes ? if_yes : if_no;
-  };
-  std::printf(format, to_text(position).c_str(), word(!status.is_lost, "reads", "none"), number(status.backlog),
-              number(status.nodes), word(status.is_scanning, "yes", "no"), number(status.scan_names), number(status.scan_bytes));
-  return {};
-}
-
 Status follow(int fd, const ScanOptions& options, uint64_t scan) {
   bool shows = ::isatty(STDERR_FILENO);
   while (true) {
-    control::Status status = TFS_TRY(ask_status(fd, options.mount));
+    control::Status status = TFS_TRY(control::ask_status(fd, options.mount));
     if (shows) {
       std::fprintf(stderr, "\r%llu names, %llu MiB described", static_cast<unsigned long long>(status.scan_names),
                    static_cast<unsigned long long>(status.scan_bytes >> 20));
@@ -133,13 +97,13 @@ Result<uint64_t> start_scan(int fd, const ScanOptions& options, const std::strin
   std::memcpy(request->path, path.c_str(), path.size() + 1);
   request->mode = mode;
   request->bytes_per_second = options.rate;
-  if (::ioctl(fd, control::kStartScan, request.get()) != 0) return refused(options.mount, errno);
+  if (::ioctl(fd, control::kStartScan, request.get()) != 0) return control::refused(options.mount, errno);
   return request->scan;
 }
 
 Status scan(int fd, const ScanOptions& options, const std::string& path) {
   Result<uint64_t> scan = start_scan(fd, options, path, options.mode);
-  for (bool is_said = false; !scan && scan.error().op == kBusy && options.waits;
+  for (bool is_said = false; !scan && scan.error().op == control::kBusy && options.waits;
        scan = start_scan(fd, options, path, options.mode)) {
     if (!std::exchange(is_said, true)) sys::say(scan.error().message() + ": waiting for its end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -148,11 +112,6 @@ Status scan(int fd, const ScanOptions& options, const std::string& path) {
   return options.waits ? follow(fd, options, *scan) : Status();
 }
 
-Result<sys::Fd> open_mount(const std::string& mount) {
-  return sys::open_at("scan.main.open", AT_FDCWD, mount.c_str(), O_RDONLY | O_DIRECTORY);
-}
-
-// The mount is open for moments only: it must not be busy because mirrors are attached.
 // Lines of a mirror: "ID OFFSET LENGTH PATH" wants a stretch of a file, "scan PATH" a description; paths are escaped.
 class Answers {
  public:
@@ -205,19 +164,19 @@ class Answers {
     want->offset = offset;
     want->length = length;
     if (path.size() < sizeof want->path) std::memcpy(want->path, path.c_str(), path.size() + 1);
-    sys::Fd mount = TFS_TRY(open_mount(options_.mount));
+    sys::Fd mount = TFS_TRY(control::open_mount(options_.mount));
     if (::ioctl(mount.get(), control::kWant, want.get()) != 0 && errno != ENOENT && errno != ESTALE)
-      return refused(options_.mount, errno);
+      return control::refused(options_.mount, errno);
     return {};
   }
 
   Status start_scans() {
     if (scans_.empty()) return {};
-    sys::Fd mount = TFS_TRY(open_mount(options_.mount));
+    sys::Fd mount = TFS_TRY(control::open_mount(options_.mount));
     while (!scans_.empty()) {
       auto [path, mode] = scans_.front();
       Result<uint64_t> scan = start_scan(mount.get(), options_, path, mode);
-      if (!scan && scan.error().op == kBusy) return {};
+      if (!scan && scan.error().op == control::kBusy) return {};
       TFS_TRY(std::move(scan));
       scans_.pop_front();
     }
@@ -277,11 +236,12 @@ Status run(int argc, char** argv) {
   ScanOptions options;
   TFS_TRY(parse_options(argc, argv, options));
   if (options.is_done) return {};
-  sys::Fd mount = TFS_TRY(open_mount(options.mount));
-  control::Status status = TFS_TRY(ask_status(mount.get(), options.mount));
-  if (status.version != control::kVersion)
-    return mismatch("the tfs_journal of " + escape(options.mount) + " is of another version");
-  if (options.asks_status) return print_status(status, options.is_json);
+  sys::Fd mount = TFS_TRY(control::open_mount(options.mount));
+  control::Status status = TFS_TRY(control::ask_status(mount.get(), options.mount));
+  if (options.asks_status) {
+    std::fputs((options.is_json ? to_json(status) : to_text(status)).c_str(), stdout);
+    return {};
+  }
   if (options.serves_wants) {
     mount.reset();
     return options.command.empty() ? Answers(options).serve(STDIN_FILENO, -1) : serve_beside_command(options);
