@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <functional>
 #include <initializer_list>
 
 #include "cmd/tfs_journal/options.h"
 #include "lib/cli/main_guard.h"
 #include "lib/control/mount.h"
+#include "lib/journal/handover.h"
 #include "lib/journal/places.h"
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
@@ -83,15 +86,90 @@ class Way {
   sys::Fd opened_;
 };
 
+// This program as it was started, for SIGUSR2: what stands at its path by then takes over.
+struct Program {
+  std::string path;
+  char** argv;
+};
+
+std::string own_path() {
+  char path[PATH_MAX];
+  ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
+  return n > 0 ? std::string(path, static_cast<size_t>(n)) : std::string();
+}
+
+constexpr std::chrono::seconds kPatience(5);
+
+// All that serves the mount. Its parts know each other, and must stay where they are.
+struct Server {
+  Server(std::unique_ptr<journal::Store> opened, const std::string& shown_store)
+      : store(std::move(opened)),
+        table(store->root_identity()),
+        output([](const Error& why) {
+          sys::warn("the reader of the stream is gone (" + why.message() + "): the mount goes on, its changes are not recorded");
+        }),
+        recorder(table, output, {host_name(), shown_store}),
+        filesystem(*store, table, recorder),
+        scanner(*store, table, recorder, output),
+        control(scanner, recorder, output, table),
+        session(filesystem, output, control) {
+    store->set_table(table);
+    filesystem.set_scanner(scanner);
+  }
+
+  std::unique_ptr<journal::Store> store;
+  journal::NodeTable table;
+  journal::Output output;
+  journal::Recorder recorder;
+  journal::Filesystem filesystem;
+  journal::Scanner scanner;
+  journal::Control control;
+  journal::Session session;
+};
+
+// With the mount at rest.
+Status become_successor(Server& server, const journal::Places& places, const Program& program) {
+  auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (server.output.backlog() > 0 && std::chrono::steady_clock::now() < deadline) ::usleep(1000);
+  if (server.output.backlog() > 0)
+    return Error{Kind::kSystem, 0, "journal.handover.backlog", "the reader of the stream is too slow"};
+  server.output.drain();
+  if (server.scanner.is_running()) return Error{Kind::kSystem, 0, "journal.handover.scan", "a scan is running"};
+  server.store->drop_cache();
+  std::span<const std::byte> init = server.session.init_request();
+  journal::Handover what{places.store,
+                         places.mountpoint,
+                         server.recorder.position(),
+                         {init.begin(), init.end()},
+                         server.session.fuse_descriptor(),
+                         places.lock.get(),
+                         server.output.descriptor()};
+  sys::Fd handover = TFS_TRY(journal::write_handover(what, server.table, *server.store));
+  return journal::become_successor(program.path, program.argv, handover.get(), what, *server.store);
+}
+
+// Returns where it could not be done, and nothing has changed.
+Status hand_over(Server& server, const journal::Places& places, const Program& program) {
+  TFS_TRY(journal::ask_successor(program.path, program.argv));
+  if (!server.session.pause(kPatience)) {
+    return Error{Kind::kSystem, 0, "journal.handover.busy", "requests of programs are under way that do not end"};
+  }
+  Status status = become_successor(server, places, program);
+  server.session.unpause();
+  return status;
+}
+
 // Until a signal, or until the mount has gone. The heartbeat beats under load, too: it is what lag is measured by.
-void wait_for_end(const sigset_t& signals, Way& way, journal::Recorder& recorder, uint64_t heartbeat_ms) {
+void wait_for_end(const sigset_t& signals, Way& way, Server& server, uint64_t heartbeat_ms,
+                  const std::function<void()>& hand_over) {
   timespec pause{static_cast<time_t>(heartbeat_ms / 1000), static_cast<long>(heartbeat_ms % 1000) * 1'000'000};
   while (true) {
     int signal = ::sigtimedwait(&signals, nullptr, &pause);
     if (signal == SIGINT || signal == SIGTERM || signal == kMountGone) return;
     if (signal == SIGHUP) way.reopen();
+    if (signal == SIGUSR2) hand_over();
     way.tick();
-    if (signal < 0) recorder.heartbeat();
+    if (signal < 0) server.recorder.heartbeat();
   }
 }
 
@@ -108,51 +186,71 @@ Status show(const JournalOptions& options) {
   return sys::write_all("journal.status.write", STDOUT_FILENO, as_bytes(options.is_json ? to_json(status) : to_text(status)));
 }
 
-Status run(int argc, char** argv) {
-  JournalOptions options;
-  TFS_TRY(parse_options(argc, argv, options));
-  if (options.is_done) return {};
-  if (options.asks_status) return show(options);
-  journal::Places places = TFS_TRY(journal::find_places(options.store, options.mountpoint));
+Status mount(Server& server, Way& way, JournalOptions& options) {
+  TFS_TRY(way.open());
+  bool store_is_empty = server.store->is_empty();
+  TFS_TRY(server.session.mount(options.mount));
+  way.begin(store_is_empty);
+  return {};
+}
+
+Status take_over(Server& server, const journal::Handover& what, int handover, const JournalOptions& options) {
+  TFS_TRY(journal::read_nodes(handover, server.table, *server.store));
+  ::close(handover);
+  TFS_TRY(server.session.take_over(options.mount, sys::Fd(what.fuse), what.init));
+  server.recorder.take_over(what.position, sys::Fd(what.output));
+  sys::say("took over at " + to_text(what.position));
+  return {};
+}
+
+Status serve(JournalOptions& options, const Program& program, std::optional<journal::HandoverRequest> handover) {
+  std::optional<journal::Handover> what;
+  journal::Places places;
+  if (handover) {
+    journal::keep_descriptors_to_ourselves();
+    what = TFS_TRY(journal::read_handover(handover->fd));
+    places = {what->store, what->mountpoint, sys::Fd(what->lock)};
+  } else {
+    places = TFS_TRY(journal::find_places(options.store, options.mountpoint));
+  }
   raise_descriptor_limit();
   ::umask(0);
-  sigset_t signals = set_of({SIGINT, SIGTERM, SIGHUP, kMountGone});
+  sigset_t signals = set_of({SIGINT, SIGTERM, SIGHUP, SIGUSR2, kMountGone});
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // every thread's; the main thread waits for them
 
-  std::unique_ptr<journal::Store> store = TFS_TRY(journal::Store::open(places.store));
-  journal::NodeTable table(store->root_identity());
-  store->set_table(table);
-  journal::Output output([](const Error& why) {
-    sys::warn("the reader of the stream is gone (" + why.message() + "): the mount goes on, its changes are not recorded");
-  });
-  journal::Recorder recorder(table, output, {host_name(), places.store});
-  journal::Filesystem filesystem(*store, table, recorder);
-  journal::Scanner scanner(*store, table, recorder, output);
-  filesystem.set_scanner(scanner);
-  journal::Control control(scanner, recorder, output, table);
-  journal::Session session(filesystem, output, control);
-  Way way(options, places, recorder, output);
-  TFS_TRY(way.open());
-  bool store_is_empty = store->is_empty();
-
+  Server server(TFS_TRY(journal::Store::open(places.store)), places.store);
+  Way way(options, places, server.recorder, server.output);
   options.mount.mountpoint = places.mountpoint;
   options.mount.store = places.store;
-  TFS_TRY(session.mount(options.mount));
-  way.begin(store_is_empty);
-  session.start([] { ::kill(::getpid(), kMountGone); });
-  options.ready.announce();
+  TFS_TRY(what ? take_over(server, *what, handover->fd, options) : mount(server, way, options));
+  server.session.start([] { ::kill(::getpid(), kMountGone); });
+  if (!what) options.ready.announce();
 
-  wait_for_end(signals, way, recorder, options.heartbeat_ms);
+  wait_for_end(signals, way, server, options.heartbeat_ms, [&] {
+    Status status = hand_over(server, places, program);
+    if (!status) sys::warn(status.error().message() + ": this tfs_journal goes on");
+  });
   end_at_once_on_signals();
-  scanner.stop();
-  TFS_TRY(session.stop());
-  recorder.end();
-  Status written = output.finish();
+  server.scanner.stop();
+  TFS_TRY(server.session.stop());
+  server.recorder.end();
+  Status written = server.output.finish();
   if (!written) {
     sys::say("the stream ended before the mount did: mirrors need a scan");
     ::_exit(cli::kFailed);
   }
   ::_exit(cli::kOk);  // workers may still wait in read(2) for a connection that is cut off by this
+}
+
+Status run(int argc, char** argv) {
+  Program program{own_path(), argv};
+  std::optional<journal::HandoverRequest> handover = TFS_TRY(journal::handover_request());
+  JournalOptions options;
+  options.takes_over = handover.has_value();
+  TFS_TRY(parse_options(argc, argv, options));
+  if (options.is_done || (handover && handover->is_check)) return {};
+  if (options.asks_status) return show(options);
+  return serve(options, program, handover);
 }
 
 }  // namespace

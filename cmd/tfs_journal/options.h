@@ -17,7 +17,8 @@ struct JournalOptions {
   uint64_t heartbeat_ms = 1000;
   bool asks_status = false, is_json = false;
   cli::Ready ready;
-  bool is_done = false;  // --help or --version
+  bool is_done = false;     // --help or --version
+  bool takes_over = false;  // in: the mount serves already, and whoever wanted to know that has been told
 };
 
 // Fills `options`, which must stay where it is.

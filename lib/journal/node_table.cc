@@ -283,6 +283,48 @@ NodeTable::PathResult NodeTable::path_of(Node& node, std::string& out, size_t li
   return PathResult::kFound;
 }
 
+std::vector<SavedNode> NodeTable::save() const {
+  std::lock_guard guard(mutex_);
+  std::vector<SavedNode> nodes;
+  nodes.reserve(count_);
+  for (const Node* head : by_id_) {
+    for (const Node* node = head; node != nullptr; node = node->next_by_id) {
+      SavedNode& saved = nodes.emplace_back();
+      saved = {node->id, node->ino, node->lookups, node->handle, node->opens, node->is_directory, node->is_held, node->grave, {}};
+      for (const Name* n = node->names.get(); n != nullptr; n = n->next.get()) saved.names.emplace_back(n->parent->id, n->text);
+    }
+  }
+  // Of two that had one inode number after each other the one that has it now comes last.
+  std::ranges::sort(nodes, {}, &SavedNode::id);
+  return nodes;
+}
+
+void NodeTable::load(const std::vector<SavedNode>& nodes) {
+  for (const SavedNode& saved : nodes) {
+    Node* node = root_;
+    if (saved.id != root_->id) {
+      std::lock_guard guard(mutex_);
+      next_id_ = saved.id;
+      node = &find_or_make({saved.ino, saved.handle, saved.is_directory});
+    }
+    node->lookups = saved.lookups;
+    node->opens = saved.opens;
+    node->is_held = saved.is_held;
+    node->grave = saved.grave;
+  }
+  uint64_t last = root_->id;
+  for (const SavedNode& saved : nodes) {
+    last = std::max(last, saved.id);
+    // The first is the one by which paths are built.
+    for (auto name = saved.names.rbegin(); name != saved.names.rend(); ++name) {
+      Node *node = find(saved.id), *parent = find(name->first);
+      TFS_CHECK(node != nullptr && parent != nullptr);
+      add_name(*node, *parent, name->second);
+    }
+  }
+  next_id_ = last + 1;
+}
+
 size_t NodeTable::size() const {
   std::lock_guard guard(mutex_);
   return count_;

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/journal/node_lock.h"
@@ -67,6 +68,16 @@ struct Identity {
   uint64_t ino = 0;
   Handle handle;
   bool is_directory = false;
+};
+
+// A node as it is handed over: parents by their ids.
+struct SavedNode {
+  uint64_t id = 0, ino = 0, lookups = 0;
+  Handle handle;
+  uint32_t opens = 0;
+  bool is_directory = false, is_held = false;
+  int grave = -1;
+  std::vector<std::pair<uint64_t, std::string>> names;
 };
 
 class NodeTable {
@@ -128,6 +139,10 @@ class NodeTable {
   PathResult path_of(Node& node, std::string& out, size_t limit);
 
   size_t size() const;
+
+  // For a successor, which loads it into a table that is new.
+  std::vector<SavedNode> save() const;
+  void load(const std::vector<SavedNode>& nodes);
 
  private:
   Node& find_or_make(const Identity& identity);

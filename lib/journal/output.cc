@@ -134,6 +134,11 @@ Status Output::finish() {
   return result_;
 }
 
+int Output::descriptor() const {
+  std::lock_guard guard(mutex_);
+  return is_lost_ ? -1 : fd_.get();
+}
+
 bool Output::is_lost() const {
   std::lock_guard guard(mutex_);
   return is_lost_;

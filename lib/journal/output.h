@@ -50,6 +50,9 @@ class Output {
   // Waits until all is written, then ends the thread. Success where the last reader took everything.
   Status finish();
 
+  // The reader's descriptor, -1 where there is none. With nothing to write, for a successor.
+  int descriptor() const;
+
   bool is_lost() const;
   size_t backlog() const;  // bytes not written yet
 

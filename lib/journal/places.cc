@@ -36,10 +36,7 @@ bool is_below(const std::string& path, const std::string& top) {
 
 void unmount_stale(const std::string& path) {
   sys::warn(escape(path) + " is a mount whose server has died: cleaned up");
-  if (::umount2(path.c_str(), MNT_DETACH) == 0) return;
-  const char* argv[] = {"fusermount3", "-u", "-z", path.c_str(), nullptr};
-  pid_t child;
-  if (::posix_spawnp(&child, argv[0], nullptr, nullptr, const_cast<char**>(argv), environ) == 0) ::waitpid(child, nullptr, 0);
+  if (::umount2(path.c_str(), MNT_DETACH) != 0) unmount_as_user(path);
 }
 
 Status refuse_inside(int fd, const Places& places) {
@@ -54,6 +51,12 @@ Status refuse_inside(int fd, const Places& places) {
 }
 
 }  // namespace
+
+void unmount_as_user(const std::string& path) {
+  const char* argv[] = {"fusermount3", "-u", "-z", path.c_str(), nullptr};
+  pid_t child;
+  if (::posix_spawnp(&child, argv[0], nullptr, nullptr, const_cast<char**>(argv), environ) == 0) ::waitpid(child, nullptr, 0);
+}
 
 Result<Places> find_places(const std::string& store, const std::string& mountpoint) {
   Places places;

@@ -17,6 +17,9 @@ struct Places {
 // Cleans up a mount that a killed run left behind. Refuses what is missing, no directory, in use, or one inside the other.
 Result<Places> find_places(const std::string& store, const std::string& mountpoint);
 
+// By fusermount3, as far as it lets us.
+void unmount_as_user(const std::string& path);
+
 // Standard output as the way out of the stream. kUsage where it is a terminal, or a file below the store or the mount (it would
 // journal itself).
 Result<sys::Fd> standard_output(const Places& places);

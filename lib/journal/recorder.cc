@@ -43,6 +43,13 @@ void Recorder::attach(sys::Fd fd, bool store_is_empty) {
   seq_ = seq;
 }
 
+void Recorder::take_over(const format::Position& position, sys::Fd fd) {
+  std::lock_guard guard(mutex_);
+  epoch_ = position.epoch;
+  seq_ = position.seq;
+  if (fd.is_open()) output_.attach(std::move(fd));
+}
+
 std::string_view Recorder::Section::path(Node& node, std::string& storage) {
   switch (recorder_.table_.path_of(node, storage, format::kMaxPath)) {
     case NodeTable::PathResult::kFound: break;

@@ -33,6 +33,8 @@ class Recorder {
   // Gives the stream to a new reader, which begins with HELLO: of the same epoch where the last reader got everything, of a new
   // one where frames were lost. `store_is_empty` can be known only before the mount serves anyone.
   void attach(sys::Fd fd, bool store_is_empty);
+  // Goes on where a predecessor was, with the reader that it had, if `fd` is open.
+  void take_over(const format::Position& position, sys::Fd fd);
 
   // Waits for room for one frame without [data] (or for `size` bytes), and holds it: for the rare request that changes something unannounced.
   class Room {

@@ -30,6 +30,7 @@ class Scanner {
 
   // 0, or EBUSY while one runs. `request.scan` gets its name.
   int start(control::ScanRequest& request);
+  bool is_running() const { return is_running_; }
   // Ends a scan that runs, without SCANEND.
   void stop();
 

@@ -4,6 +4,7 @@
 #include <linux/fuse.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "lib/journal/fuse_bits.h"
 #include "lib/journal/fuse_operations.h"
 #include "lib/journal/fuse_version.h"
+#include "lib/journal/places.h"
 #include "lib/journal/raw_requests.h"
 #include "lib/journal/request_context.h"
 #include "lib/sys/io.h"
@@ -106,7 +108,13 @@ struct SessionHooks {
     return n;
   }
   static ssize_t writev(int fd, iovec* parts, int count, void* session) {
-    if (count >= 2) static_cast<Session*>(session)->patch_init_reply(parts[1].iov_base, parts[1].iov_len);
+    auto* self = static_cast<Session*>(session);
+    if (count >= 2) self->patch_init_reply(parts[1].iov_base, parts[1].iov_len);
+    if (self->swallows_reply_) {
+      ssize_t size = 0;
+      for (int i = 0; i < count; i++) size += static_cast<ssize_t>(parts[i].iov_len);
+      return size;
+    }
     before_reply();
     return ::writev(fd, parts, count);
   }
@@ -129,7 +137,25 @@ Session::~Session() {
   if (session_ != nullptr) fuse_session_destroy(session_);
 }
 
-Status Session::mount(const MountOptions& options) {
+Status Session::mount(const MountOptions& options) { return prepare(options, options.mountpoint.c_str()); }
+
+// Of the mount libfuse knows what INIT has told, and answers nothing before it: so it hears that once more, and its answer goes
+// nowhere.
+Status Session::take_over(const MountOptions& options, sys::Fd fuse, std::span<const std::byte> init) {
+  has_taken_over_ = true;
+  TFS_TRY(prepare(options, ("/dev/fd/" + std::to_string(fuse.release())).c_str()));
+  std::vector<std::byte> request(init.begin(), init.end());
+  note_init_request(request.data(), request.size());
+  swallows_reply_ = true;
+  fuse_buf buf{};
+  buf.mem = request.data();
+  buf.size = request.size();
+  fuse_session_process_buf(session_, &buf);
+  swallows_reply_ = false;
+  return {};
+}
+
+Status Session::prepare(const MountOptions& options, const char* mountpoint) {
   options_ = options;
   bool is_root = ::geteuid() == 0;
   std::string words = "default_permissions,subtype=tfs_journal,fsname=" + option_value(options.store);
@@ -144,7 +170,7 @@ Status Session::mount(const MountOptions& options) {
   session_ = fuse_session_new(&args, &operations, sizeof operations, this);
   fuse_opt_free_args(&args);
   if (session_ == nullptr) return usage_error("-o " + words + ": " + fuse_log_line());
-  if (fuse_session_mount(session_, options.mountpoint.c_str()) != 0) {
+  if (fuse_session_mount(session_, mountpoint) != 0) {
     std::string why = fuse_log_line().empty() ? "" : ": " + fuse_log_line();
     std::string hint = ::access("/dev/fuse", F_OK) == 0 ? "" : " (there is no /dev/fuse: modprobe fuse)";
     return Error{Kind::kSystem, 0, "journal.session.mount", "unable to mount on " + escape(options.mountpoint) + why + hint};
@@ -165,15 +191,54 @@ void Session::start(std::function<void()> on_end) {
   workers_.start();
 }
 
+int Session::fuse_descriptor() const { return fuse_session_fd(session_); }
+
+bool Session::pause(std::chrono::milliseconds patience) {
+  auto deadline = std::chrono::steady_clock::now() + patience;
+  is_pausing_ = true;
+  // The one that waits for a request gets one. From a thread of its own, since nobody may be left to answer it.
+  std::thread([mountpoint = options_.mountpoint] {
+    struct statfs fs;
+    ::statfs(mountpoint.c_str(), &fs);
+  }).detach();
+  {
+    std::unique_lock lock(pause_mutex_);
+    pause_changed_.wait_until(lock, deadline, [this] { return is_paused_; });
+  }
+  bool is_done = false;
+  do {
+    std::lock_guard guard(pause_mutex_);
+    is_done = is_paused_ && busy_ == 0;
+  } while (!is_done && std::chrono::steady_clock::now() < deadline && ::usleep(1000) == 0);
+  if (!is_done) unpause();
+  return is_done;
+}
+
+void Session::unpause() {
+  std::lock_guard guard(pause_mutex_);
+  is_pausing_ = false;
+  pause_changed_.notify_all();
+}
+
+void Session::wait_while_paused() {
+  std::unique_lock lock(pause_mutex_);
+  is_paused_ = true;
+  pause_changed_.notify_all();
+  pause_changed_.wait(lock, [this] { return !is_pausing_; });
+  is_paused_ = false;
+}
+
 bool Session::receive(Buffer& buffer) {
   while (true) {
+    if (is_pausing_) wait_while_paused();
     int size = fuse_session_receive_buf(session_, &buffer.buf);
-    if (size != -EINTR && size != -EAGAIN) return size > 0;  // else: unmounted
+    if (size == -EINTR || size == -EAGAIN) continue;
+    if (size > 0) busy_ += 1;  // here, where nobody else can be waiting for a request
+    return size > 0;           // else: unmounted
   }
 }
 
 void Session::take(Buffer& buffer) {
-  busy_ += 1;
   bool needs_room = this->needs_room(buffer);
   buffer.has_room = needs_room && output_.reserve(buffer.reserve());
   if (needs_room && !buffer.has_room) return park(buffer);
@@ -266,6 +331,7 @@ void Session::note_init_request(const void* request, size_t size) {
   if (header->opcode != FUSE_INIT || size < sizeof *header + 16) return;
   const auto* in = reinterpret_cast<const fuse_init_in*>(header + 1);
   offered_ = in->flags;
+  init_request_.assign(static_cast<const std::byte*>(request), static_cast<const std::byte*>(request) + header->len);
   if ((in->flags & kInitExt) && size >= sizeof *header + sizeof *in) offered_ |= uint64_t{in->flags2} << 32;
   saw_init_ = true;
 }
@@ -296,7 +362,7 @@ Status Session::stop() {
     parked_wake_.notify_one();
   }
   if (parked_worker_.joinable()) parked_worker_.join();
-  if (is_mounted_ && ::geteuid() != 0) fuse_session_unmount(session_);
+  if (is_mounted_ && ::geteuid() != 0) has_taken_over_ ? unmount_as_user(options_.mountpoint) : fuse_session_unmount(session_);
   return {};
 }
 

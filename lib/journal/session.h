@@ -6,11 +6,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -44,9 +46,19 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   Status mount(const MountOptions& options);
+  // The same for a mount that another program has served, open at `fuse`: `init` is what the kernel asked it first.
+  Status take_over(const MountOptions& options, sys::Fd fuse, std::span<const std::byte> init);
 
   // Starts the workers. `on_end` is called once, from one of them, when the mount has gone away from outside.
   void start(std::function<void()> on_end);
+
+  // Takes no more requests, and returns when all that were taken are answered; false, and nothing is changed, where that takes longer
+  // than so much. Until unpause() the mount's programs wait.
+  bool pause(std::chrono::milliseconds patience);
+  void unpause();
+  // For a successor.
+  int fuse_descriptor() const;
+  std::span<const std::byte> init_request() const { return init_request_; }
 
   // Unmounts, waits for what is being done, and ends: nothing is recorded after it. Once.
   Status stop();
@@ -60,6 +72,8 @@ class Session {
   struct Buffer;
   friend struct SessionHooks;
 
+  Status prepare(const MountOptions& options, const char* mountpoint);
+  void wait_while_paused();
   bool receive(Buffer& buffer);
   void take(Buffer& buffer);
   void work_parked();
@@ -88,6 +102,14 @@ class Session {
   std::deque<std::unique_ptr<Buffer>> parked_;
   std::thread parked_worker_;
 
+  std::mutex pause_mutex_;
+  std::condition_variable pause_changed_;
+  std::atomic<bool> is_pausing_{false};
+  bool is_paused_ = false;  // the one that reads requests waits
+
+  bool has_taken_over_ = false;
+  std::atomic<bool> swallows_reply_{false};
+  std::vector<std::byte> init_request_;
   std::atomic<bool> saw_init_{false}, patched_init_{false};
   uint64_t offered_ = 0;  // INIT flags of this kernel
 };

@@ -210,6 +210,24 @@ void Store::drop_directory(Node& node) {
   cache_index_.erase(found);
 }
 
+void Store::drop_cache() {
+  std::lock_guard guard(cache_mutex_);
+  for (auto at = cache_.begin(); at != cache_.end();) {
+    if (at->users > 0) {
+      ++at;
+      continue;
+    }
+    ::close(at->fd);
+    cache_index_.erase(at->id);
+    at = cache_.erase(at);
+  }
+}
+
+std::vector<std::pair<uint64_t, int>> Store::open_descriptors() const {
+  std::lock_guard guard(open_mutex_);
+  return {open_fds_.begin(), open_fds_.end()};
+}
+
 void Store::note_open(Node& node, int fd) {
   if (has_handles_) return;
   std::lock_guard guard(open_mutex_);

@@ -71,6 +71,11 @@ class Store {
   void note_open(Node& node, int fd);
   void note_close(Node& node, int fd);
 
+  // For a successor. Whether a descriptor is the store's own, which nobody else knows; the cache of directories is let go.
+  void drop_cache();
+  bool is_own(int fd) const { return fd == root_.get(); }
+  std::vector<std::pair<uint64_t, int>> open_descriptors() const;
+
  private:
   friend class DirRef;
   Store() = default;
@@ -88,7 +93,7 @@ class Store {
   std::list<DirRef::Entry> cache_;  // most recently used first
   std::unordered_map<uint64_t, std::list<DirRef::Entry>::iterator> cache_index_;
 
-  std::mutex open_mutex_;
+  mutable std::mutex open_mutex_;
   std::unordered_multimap<uint64_t, int> open_fds_;  // by node id; only without handles
 };
 
