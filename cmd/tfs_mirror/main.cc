@@ -43,7 +43,7 @@ Status dry_run(apply::State* state, const apply::ReplayOptions& options) {
     std::printf("%llu %s\n", static_cast<unsigned long long>(frame.header.seq), line.c_str());
   };
   apply::Replay replay(state, nullptr, nullptr, options, tell);
-  return apply::feed(STDIN_FILENO, -1, replay, 0).status;
+  return apply::feed(STDIN_FILENO, -1, -1, replay, 0).status;
 }
 
 // The mirror, open for one stream after the other.
@@ -62,7 +62,8 @@ class Mirror {
   void send_wants_to(sys::Fd out) { wants_.attach(std::move(out)); }
 
   // One stream, from its HELLO to its end, in a thread that is confined to the mirror; ours is not, for it starts the commands.
-  apply::FeedResult play(int fd) {
+  // `process` writes it: -1 where that is not ours to know.
+  apply::FeedResult play(int fd, int process) {
     apply::FeedResult result;
     upkeep_.set_input(fd);
     std::thread([&] {
@@ -72,7 +73,7 @@ class Mirror {
         return;
       }
       apply::Replay replay(&state_, &applier_, &scan_, options_.replay, nullptr);
-      result = apply::feed(fd, stop_, replay, options_.silence_ms);
+      result = apply::feed(fd, stop_, process, replay, options_.silence_ms);
     }).join();
     upkeep_.set_input(-1);
     return result;
@@ -112,7 +113,7 @@ Status follow_command(Mirror& mirror, apply::State& state, const MirrorOptions& 
     if (state.has_position()) position = state.position();
     TFS_TRY(source.start(position));
     mirror.send_wants_to(source.take_input());
-    apply::FeedResult result = mirror.play(source.output());
+    apply::FeedResult result = mirror.play(source.output(), source.process());
     if (result.how == apply::FeedEnd::kStopped) return result.status;
     if (!result.status && result.status.error().kind != Kind::kTruncated) return result.status;
     bool has_progressed = state.has_position() && (!position || *position != state.position());
@@ -209,7 +210,7 @@ Status replay(sys::Fd root, const MirrorOptions& options) {
   {
     Mirror mirror(std::move(root), state, options, stop_pipe[0]);
     mirror.send_wants_to(std::move(wants));
-    status = options.command.empty() ? mirror.play(STDIN_FILENO).status : follow_command(mirror, state, options, stop_pipe[0]);
+    status = options.command.empty() ? mirror.play(STDIN_FILENO, -1).status : follow_command(mirror, state, options, stop_pipe[0]);
   }
   Status closed = state.close();
   if (!closed) sys::warn(closed.error().message());

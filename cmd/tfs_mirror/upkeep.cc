@@ -45,6 +45,7 @@ Upkeep::~Upkeep() {
 
 void Upkeep::run() {
   int64_t synced_at = sys::monotonic_ms(), written_at = 0;
+  std::string said;  // once, until it is over
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, kTick, [this] { return is_ending_; })) {
     int waiting = 0, fd = input_;
@@ -55,7 +56,10 @@ void Upkeep::run() {
       write_metrics();
     }
     if (sync_ms_ != 0 && now - synced_at >= static_cast<int64_t>(sync_ms_)) {
-      if (Status status = state_.sync(); !status) sys::warn(status.error().message());
+      Status status = state_.sync();
+      std::string trouble = status ? std::string() : status.error().message();
+      if (!trouble.empty() && trouble != said) sys::warn(trouble);
+      said = trouble;
       synced_at = sys::monotonic_ms();
     }
   }

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,27 +200,25 @@ Status command_status(const std::string& command, int status) {
   }
 }
 
+// It must not outlive us: its stream would go on with nobody to answer wants.
+[[noreturn]] void run_command(char* const* words, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) ::_exit(cli::kFailed);  // we were gone before that
+  ::signal(SIGPIPE, SIG_DFL);
+  int null = ::open("/dev/null", O_RDONLY);
+  if (::dup2(null, STDIN_FILENO) >= 0) ::execvp(words[0], words);
+  sys::say(usage_error(system_error("scan.command.run", errno, std::string("unable to run ") + escape(words[0])).message()));
+  ::_exit(cli::kUsageCode);
+}
+
 // The command writes the stream to our standard output, while wants are answered beside it: one connection for both.
 Status serve_beside_command(const ScanOptions& options) {
   std::vector<char*> words;
   for (const std::string& word : options.command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawnattr_t attributes;
-  ::posix_spawnattr_init(&attributes);
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGPIPE);
-  ::posix_spawnattr_setsigdefault(&attributes, &defaults);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  pid_t pid = -1;
-  int error = ::posix_spawnp(&pid, words[0], &actions, &attributes, words.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::posix_spawnattr_destroy(&attributes);
-  if (error != 0)
-    return usage_error(system_error("scan.command.run", error, "unable to run " + escape(options.command[0])).message());
+  pid_t own = ::getpid(), pid = ::fork();
+  if (pid < 0) return system_error("scan.command.fork", errno, "unable to run " + escape(options.command[0]));
+  if (pid == 0) run_command(words.data(), own);
   sys::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   Status served = Answers(options).serve(STDIN_FILENO, process.get());
   pollfd ended{process.get(), POLLIN, 0};
@@ -237,7 +235,11 @@ Status run(int argc, char** argv) {
   TFS_TRY(parse_options(argc, argv, options));
   if (options.is_done) return {};
   sys::Fd mount = TFS_TRY(control::open_mount(options.mount));
-  control::Status status = TFS_TRY(control::ask_status(mount.get(), options.mount));
+  Result<control::Status> asked = control::ask_status(mount.get(), options.mount);
+  // A mirror asks again and again, also while tfs_journal is started anew.
+  if (!asked && options.serves_wants && asked.error().kind == Kind::kUsage)
+    return Error{Kind::kSystem, 0, "scan.main.wants", asked.error().message()};
+  control::Status status = TFS_TRY(std::move(asked));
   if (options.asks_status) {
     std::fputs((options.is_json ? to_json(status) : to_text(status)).c_str(), stdout);
     return {};

@@ -19,6 +19,12 @@ bool is_wrong_kind(const Error& error) {
   return e == EOPNOTSUPP || e == EINVAL || e == EPERM || e == ENOTTY || e == EISDIR;
 }
 
+// What a filesystem says that fails, and not of the object: it may pass.
+bool is_of_the_disk(int error) {
+  return error == EIO || error == EROFS || error == EACCES || error == ENOSPC || error == EDQUOT || error == ENOMEM ||
+         error == EMFILE || error == ENFILE;
+}
+
 // While a scan runs: a new object finds its place cleared; a change goes where the scan has been; names have their own rules.
 template <class R>
 Status Applier::forced(const R& r, Status (Applier::*strict)(const R&)) {
@@ -185,11 +191,15 @@ Status Applier::lifting(const Object& in_the_way, const std::function<Status()>&
   uint32_t flags = 0;
   struct stat st;
   if (!fd || ::fstat(fd->get(), &st) != 0) return status;
-  if (get_flags(fd->get(), flags) == 0 && (flags & kForbiddingFlags) != 0) {
+  int error = get_flags(fd->get(), flags);
+  if (is_of_the_disk(error)) return at_object("apply.lift.get", error, "read the flags of", in_the_way);
+  if (error == 0 && (flags & kForbiddingFlags) != 0) {
     state_.note_lifted(st.st_ino, flags);
-    if (apply::set_flags(fd->get(), flags & ~kForbiddingFlags) != 0) return status;
+    error = apply::set_flags(fd->get(), flags & ~kForbiddingFlags);
+    if (is_of_the_disk(error)) return at_object("apply.lift.set", error, "set the flags of", in_the_way);
+    if (error != 0) return status;
     status = operation();
-    if (int error = apply::set_flags(fd->get(), flags))
+    if ((error = apply::set_flags(fd->get(), flags)) != 0)
       return at_object("apply.lift.back", error, "set the flags of", in_the_way);
     state_.clear_lifted(st.st_ino);
     return status;
@@ -199,7 +209,7 @@ Status Applier::lifting(const Object& in_the_way, const std::function<Status()>&
   state_.note_lifted(st.st_ino, State::kLiftedMode | (st.st_mode & 07777));
   if (set_mode(fd->get(), st.st_mode | 0700) != 0) return status;
   status = operation();
-  if (int error = set_mode(fd->get(), st.st_mode)) return at_object("apply.lift.mode", error, "set the mode of", in_the_way);
+  if ((error = set_mode(fd->get(), st.st_mode)) != 0) return at_object("apply.lift.mode", error, "set the mode of", in_the_way);
   state_.clear_lifted(st.st_ino);
   return status;
 }

@@ -32,22 +32,24 @@ bool may_pass(const Error& error) {
   }
 }
 
-// Waits so long for a descriptor to become readable, or for `stop`.
-enum class Wake { kReady, kTimeout, kStop };
-Result<Wake> wait_for(int fd, int stop, int64_t timeout_ms) {
-  pollfd polled[] = {{fd, POLLIN, 0}, {stop, POLLIN, 0}};
+// Waits so long for a descriptor to become readable, for `stop`, or for the end of a process while there is nothing to read.
+enum class Wake { kReady, kTimeout, kStop, kProcessEnded };
+Result<Wake> wait_for(int fd, int stop, int process, int64_t timeout_ms) {
+  pollfd polled[] = {{fd, POLLIN, 0}, {stop, POLLIN, 0}, {process, POLLIN, 0}};
   int n;
   do {
-    n = ::poll(polled, 2, static_cast<int>(std::clamp<int64_t>(timeout_ms, -1, INT_MAX)));
+    n = ::poll(polled, 3, static_cast<int>(std::clamp<int64_t>(timeout_ms, -1, INT_MAX)));
   } while (n < 0 && errno == EINTR);
   if (n < 0) return system_error("apply.feed.poll", errno, "unable to wait for the stream");
   if (polled[1].revents != 0) return Wake::kStop;
+  if (polled[0].revents == 0 && polled[2].revents != 0) return Wake::kProcessEnded;
   return n == 0 ? Wake::kTimeout : Wake::kReady;
 }
 
 class Feed {
  public:
-  Feed(int fd, int stop, Replay& replay, uint64_t silence_ms) : fd_(fd), stop_(stop), replay_(replay), silence_ms_(silence_ms) {}
+  Feed(int fd, int stop, int process, Replay& replay, uint64_t silence_ms)
+      : fd_(fd), stop_(stop), process_(process), replay_(replay), silence_ms_(silence_ms) {}
 
   FeedResult run() {
     Status status = pump();
@@ -57,11 +59,12 @@ class Feed {
  private:
   Status pump() {
     while (!replay_.is_done()) {
-      switch (TFS_TRY(wait_for(fd_, stop_, silence_ms_ == 0 ? -1 : static_cast<int64_t>(silence_ms_)))) {
+      switch (TFS_TRY(wait_for(fd_, stop_, process_, silence_ms_ == 0 ? -1 : static_cast<int64_t>(silence_ms_)))) {
         case Wake::kStop: return stopped();
         case Wake::kTimeout:
           how_ = FeedEnd::kSilent;
           return truncated("nothing has come for " + std::to_string(silence_ms_ / 1000) + " s, no heartbeat either");
+        case Wake::kProcessEnded: return replay_.finish();
         case Wake::kReady: break;
       }
       size_t n = TFS_TRY(sys::read_some("apply.feed.read", fd_, replay_.space()));
@@ -81,7 +84,7 @@ class Feed {
       if (what != said) sys::say(what + ": waiting, and trying again");
       said = what;
       replay_.note_stuck(what);
-      if (TFS_TRY(wait_for(-1, stop_, pause)) == Wake::kStop) return stopped();
+      if (TFS_TRY(wait_for(-1, stop_, -1, pause)) == Wake::kStop) return stopped();
       pause = std::min(pause * 2, kLongestPauseMs);
       status = replay_.resume();
     }
@@ -94,7 +97,7 @@ class Feed {
     return truncated("stopped by a signal");
   }
 
-  const int fd_, stop_;
+  const int fd_, stop_, process_;
   Replay& replay_;
   const uint64_t silence_ms_;
   FeedEnd how_ = FeedEnd::kAsItSays;
@@ -102,6 +105,8 @@ class Feed {
 
 }  // namespace
 
-FeedResult feed(int fd, int stop, Replay& replay, uint64_t silence_ms) { return Feed(fd, stop, replay, silence_ms).run(); }
+FeedResult feed(int fd, int stop, int process, Replay& replay, uint64_t silence_ms) {
+  return Feed(fd, stop, process, replay, silence_ms).run();
+}
 
 }  // namespace tfs::apply

@@ -21,6 +21,6 @@ struct FeedResult {
 };
 
 // `silence_ms` 0: wait for ever. `stop`: a descriptor, or -1.
-FeedResult feed(int fd, int stop, Replay& replay, uint64_t silence_ms);
+FeedResult feed(int fd, int stop, int process, Replay& replay, uint64_t silence_ms);
 
 }  // namespace tfs::apply

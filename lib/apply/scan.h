@@ -84,6 +84,8 @@ class Scan {
   bool wants_xattr(std::string_view name) const;
   void let_go_others();
   Result<int> file_to_fill(const Object& target);
+  Result<bool> holds(int fd, ByteView data, uint64_t offset);
+  Result<bool> is_zero(int fd, uint64_t offset, uint64_t length);
   Status allot(int fd, const format::Hash& r, const Object& target);
   Status remove_extra(std::string_view path, const std::unordered_set<std::string>& listed);
   Status check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links);

@@ -1,6 +1,7 @@
 #include "lib/apply/state.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,8 +11,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "lib/apply/attributes.h"
 #include "lib/base/escape.h"
 #include "lib/sys/io.h"
+#include "lib/sys/mount_id.h"
 
 namespace tfs::apply {
 namespace {
@@ -65,6 +68,9 @@ Status State::map(bool makes) {
   bool is_new = st.st_size == 0;
   if (is_new && !makes) return system_error("apply.state.none", ENOENT, "no state in " + escape(path_));
   if (is_new) {
+    // Where each write takes new room (btrfs) a full disk would end us with SIGBUS.
+    uint32_t inode_flags = 0;
+    if (get_flags(file_.get(), inode_flags) == 0) set_flags(file_.get(), inode_flags | FS_NOCOW_FL);
     if (int error = ::posix_fallocate(file_.get(), 0, kFileSize)) {
       return system_error("apply.state.allocate", error, "unable to make room in " + escape(path_));
     }
@@ -114,8 +120,11 @@ Result<State> State::inspect(const std::string& dir, int dir_fd) {
 // What another start of the machine means, and the mark of this one.
 Status State::begin_run() {
   std::string boot = TFS_TRY(boot_id());
-  bool lost_power =
-      has_position() && !block_->is_closed && std::strncmp(block_->boot_id, boot.c_str(), sizeof block_->boot_id) != 0;
+  bool was_restarted = std::strncmp(block_->boot_id, boot.c_str(), sizeof block_->boot_id) != 0;
+  // A filesystem that has given up and was mounted again has lost what was not on disk as well. Another namespace has other mounts.
+  sys::MountId mount = sys::mount_id(file_.get()), before{block_->mount, block_->mount_namespace};
+  bool was_remounted = mount.differs_from(before);
+  bool lost_power = has_position() && !block_->is_closed && (was_restarted || was_remounted);
   if (lost_power) {
     bool doubted_all = is_doubtful() && block_->doubt_from == kDoubtAll;
     if (!is_doubtful() || (!doubted_all && block_->doubt_from > block_->synced)) block_->doubt_from.store(block_->synced);
@@ -124,6 +133,7 @@ Status State::begin_run() {
     block_->pending.store(block_->synced);
     block_->moved_ino = 0;
   }
+  if (block_->is_mending.exchange(0) != 0 && is_exact()) doubt_all();
   // What was in doubt is told by the frames: they are read once more.
   if (is_doubtful() && block_->doubt_from != kDoubtAll) {
     block_->applied.store(block_->doubt_from);
@@ -131,6 +141,8 @@ Status State::begin_run() {
   }
   std::memset(block_->boot_id, 0, sizeof block_->boot_id);
   std::memcpy(block_->boot_id, boot.data(), boot.size());
+  block_->mount = mount.mount;
+  block_->mount_namespace = mount.mount_namespace;
   block_->is_closed = 0;
   block_->frames = block_->bytes = block_->waiting_bytes = block_->open_wants = 0;
   block_->heard_at_ms = 0;

@@ -45,13 +45,15 @@ struct StateBlock {
   std::atomic<uint64_t> pending;
   std::atomic<uint64_t> moved_ino;  // of the object that the pending RENAME is about, on this filesystem
   struct Lifted {
-    std::atomic<uint64_t> ino;       // of an object whose inode flags or mode were changed for a moment; 0: none
-    std::atomic<uint32_t> flags;     // what they were; kLiftedMode and the mode, where it is that
-  } lifted[2];                       // a rename can meet two such directories
-  std::atomic<uint32_t> is_closed;   // the program ended with all of it on disk
-  char boot_id[40];                  // of the machine's start in which it was written, as text
-  std::atomic<uint64_t> synced;      // everything up to this frame is on disk
-  std::atomic<uint64_t> doubt_from;  // kDoubtful: what frames behind this one touch; kDoubtAll: anything
+    std::atomic<uint64_t> ino;                   // of an object whose inode flags or mode were changed for a moment; 0: none
+    std::atomic<uint32_t> flags;                 // what they were; kLiftedMode and the mode, where it is that
+  } lifted[2];                                   // a rename can meet two such directories
+  std::atomic<uint32_t> is_mending;              // an exact mirror's file has lost its mtime for a moment
+  std::atomic<uint32_t> is_closed;               // the program ended with all of it on disk
+  char boot_id[40];                              // of the machine's start in which it was written, as text
+  std::atomic<uint64_t> mount, mount_namespace;  // the mount in which it was written; 0: the kernel does not say
+  std::atomic<uint64_t> synced;                  // everything up to this frame is on disk
+  std::atomic<uint64_t> doubt_from;              // kDoubtful: what frames behind this one touch; kDoubtAll: anything
 
   // For those who ask; they prove nothing.
   std::atomic<int64_t> heard_at_ms;     // when bytes of the stream last came, since 1970
@@ -84,6 +86,10 @@ class State {
   Status set_exact(const format::Position& position);
   // The same where there is nothing yet to be lost.
   void begin_empty(const format::Position& position);
+
+  // Where it is exact: brackets what a scan does to a file without a frame that would be done again after a kill.
+  void begin_mending() { block_->is_mending = is_exact(); }
+  void end_mending() { block_->is_mending = 0; }
 
   // These go to the disk with the next write_bad_news().
   void doubt_all();  // something was found to differ: no more exact, where it was

@@ -10,7 +10,8 @@
 namespace tfs::source {
 namespace {
 
-constexpr int kGraceMs = 5000;  // for a command to end once its output is closed
+constexpr int kGraceMs = 5000;   // for a command to end once its output is closed
+constexpr int kPartingMs = 200;  // once we want no more of it
 
 }  // namespace
 
@@ -29,7 +30,8 @@ Status Source::start(const std::optional<format::Position>& position) {
 Decision Source::finish(StreamEnd end, bool has_progressed) {
   if (has_progressed) backoff_.progressed();
   std::optional<int> status;
-  if (end != StreamEnd::kSilent) status = child_->wait(kGraceMs);
+  if (end == StreamEnd::kClean) child_->close_output();
+  if (end != StreamEnd::kSilent) status = child_->wait(end == StreamEnd::kClean ? kPartingMs : kGraceMs);
   stop();
   Decision decision = decide(end, status, settings_.command[0]);
   if (decision.what == Decision::What::kAgain) decision.pause_ms = backoff_.next_ms();

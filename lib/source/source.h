@@ -44,6 +44,8 @@ class Source {
   // Runs the command. Where it cannot be run there is no use in trying again.
   Status start(const std::optional<format::Position>& position);
   int output() const { return child_->output(); }
+  // Readable (poll) when the command itself has ended, though what it has left behind may hold the output open.
+  int process() const { return child_->process(); }
   sys::Fd take_input() { return child_->take_input(); }
 
   // The stream of this run is over.

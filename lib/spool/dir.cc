@@ -101,8 +101,13 @@ Status Dir::make_files() const {
   }
   sys::Fd format = TFS_TRY(open_file("spool.dir.new", kFormatNew, O_WRONLY | O_CREAT | O_TRUNC));
   TFS_TRY(sys::write_all("spool.dir.write", format.get(), as_bytes(kFormatText)));
+  if (::fsync(format.get()) != 0) return system_error("spool.dir.fsync", errno, "unable to put on disk " + shown(kFormatNew));
   TFS_TRY(rename("spool.dir.rename", kFormatNew, kFormatFile));
-  return sync("spool.dir.sync");
+  TFS_TRY(sync("spool.dir.sync"));
+  // The name of the spool itself.
+  sys::Fd above(::openat(fd(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (above.is_open()) ::fsync(above.get());
+  return {};
 }
 
 Result<std::vector<Segment>> Dir::segments() const {

@@ -67,23 +67,32 @@ Status cut(const Dir& dir, const SegmentName& name, int fd, const SegmentCheck& 
 }
 
 Status remove_from(const Dir& dir, const std::vector<Segment>& segments, size_t from) {
-  for (size_t i = from; i < segments.size(); i++) {
+  for (size_t i = segments.size(); i-- > from;) {  // the newest first: killed in between, what is left has no hole
     sys::warn("removed " + dir.shown(to_text(segments[i].name)) + ": it lies behind what the power cut left");
     TFS_TRY(dir.remove("spool.recover.remove", to_text(segments[i].name)));
   }
   return {};
 }
 
-// After a restart of the machine: the first segment that is not as it was written is the last one.
+// After a restart of the machine: the first segment that is not as it was written is the last one. One that lost its end at the end of a
+// frame is told by the number with which the next one begins.
 Status cut_after_restart(const Dir& dir, const std::vector<Segment>& segments) {
+  std::optional<Track> before;  // of the segment before, where that is not sure to be whole
   for (size_t i = 0; i < segments.size(); i++) {
-    if (segments[i].is_finished) continue;
     const SegmentName& name = segments[i].name;
+    bool goes_on = !before || name.epoch != before->position().epoch || name.first == 0 || name.first == before->due();
+    if (!goes_on) return remove_from(dir, segments, i);
+    before.reset();
+    if (segments[i].is_finished) continue;
     sys::Fd fd = TFS_TRY(dir.open_file("spool.recover.open", to_text(name), O_RDWR));
     SegmentCheck check = TFS_TRY(check_segment(dir, name, fd.get()));
-    if (check.good == check.size && !check.hello.empty()) continue;
-    TFS_TRY(cut(dir, name, fd.get(), check, check.problem ? "the frame breaks off" : check.problem.error().message()));
-    return remove_from(dir, segments, check.hello.empty() ? i : i + 1);
+    if (check.good == check.size && !check.hello.empty()) {
+      if (check.track.has_position()) before = check.track;
+      continue;
+    }
+    TFS_TRY(remove_from(dir, segments, check.hello.empty() ? i : i + 1));
+    if (check.hello.empty()) return {};
+    return cut(dir, name, fd.get(), check, check.problem ? "the frame breaks off" : check.problem.error().message());
   }
   return {};
 }

@@ -112,6 +112,18 @@ Status drop_reader(const Dir& dir, const std::string& name) {
   return system_error("spool.registry.drop", errno, "unable to drop the reader " + name);
 }
 
+Status pull_readers_back(const Dir& dir, const Place& end) {
+  for (const ReaderState& reader : TFS_TRY(list_readers(dir))) {
+    const Place& place = reader.place.place;
+    bool is_behind = place.index > end.index || (place.index == end.index && place.offset > end.offset);
+    if (!is_behind || reader.is_reading) continue;
+    Registration registration =
+        TFS_TRY(reader.name.empty() ? Registration::open_output(dir) : Registration::open(dir, reader.name));
+    TFS_TRY(registration.store(end, reader.place.mark));
+  }
+  return {};
+}
+
 Status drop_output(const Dir& dir) { return dir.remove("spool.output.drop", kOutputFile); }
 
 uint64_t segment_before(const std::vector<Segment>& segments, const Place& place, uint64_t bytes) {

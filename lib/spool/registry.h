@@ -53,6 +53,9 @@ Result<std::vector<ReaderState>> list_readers(const Dir& dir);
 Status drop_reader(const Dir& dir, const std::string& name);
 Status drop_output(const Dir& dir);
 
+// After a power cut: no place lies behind the end of what was left, where something else is going to be. Not of those that are reading.
+Status pull_readers_back(const Dir& dir, const Place& end);
+
 // What may be under way behind a reader when a connection breaks: more than what a pipe, a socket and a program behind them hold.
 constexpr uint64_t kUnderWay = uint64_t{16} << 20;
 

@@ -56,7 +56,7 @@ class Syncer {
 
   const Dir& dir_;
   SyncPolicy policy_;
-  bool is_dir_dirty_ = false;  // the writer's own, of kEach
+  bool is_dir_dirty_ = true;  // the writer's own, of kEach; a killed one may have left it so
 
   std::mutex mutex_;  // over all below
   std::condition_variable work_, done_;

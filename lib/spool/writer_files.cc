@@ -27,6 +27,12 @@ Writer::Writer(const Dir& dir, const Settings& settings, WriterLock lock)
 Result<std::unique_ptr<Writer>> Writer::open(const Dir& dir, const Settings& settings) {
   WriterLock lock = TFS_TRY(WriterLock::take(dir));
   Recovered found = TFS_TRY(recover(dir, lock.is_after_restart()));
+  if (lock.is_after_restart()) {
+    Place end;
+    if (found.has_segment) end = {found.name.index, found.check.good, found.check.track.position()};
+    TFS_TRY(pull_readers_back(dir, end));
+  }
+  lock.note_start();
   std::unique_ptr<Writer> writer(new Writer(dir, settings, std::move(lock)));
   writer->end_file_ = TFS_TRY(dir.open_file("spool.writer.end", kEndFile, O_RDWR | O_CREAT));
   TFS_TRY(writer->resume(std::move(found)));
@@ -43,6 +49,7 @@ Status Writer::resume(Recovered found) {
   tail_.name = found.name;
   tail_.file_name = to_text(found.name);
   tail_.file = TFS_TRY(dir_.open_file("spool.writer.newest", tail_.file_name, O_RDWR));
+  TFS_TRY(syncer_.follow(tail_.file.get()));
   tail_.size = found.check.size;
   tail_.good = tail_.scanned = found.check.good;
   hello_ = std::move(found.check.hello);

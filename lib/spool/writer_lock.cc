@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 #include "lib/base/escape.h"
 #include "lib/sys/io.h"
+#include "lib/sys/mount_id.h"
 #include "lib/sys/process.h"
 
 namespace tfs::spool {
@@ -22,9 +24,10 @@ struct flock whole_file(short type) {
   return lock;
 }
 
-// "PID BOOT\n"
+// "PID BOOT NAMESPACE:MOUNT\n"
 struct LockLine {
   std::string pid, boot;
+  sys::MountId mount;
 };
 
 LockLine read_line(int fd) {
@@ -32,8 +35,20 @@ LockLine read_line(int fd) {
   ssize_t n = ::pread(fd, bytes, sizeof bytes, 0);
   std::string_view text(bytes, static_cast<size_t>(std::max<ssize_t>(n, 0)));
   size_t space = text.find(' '), end = text.find('\n');
-  if (space == text.npos || end == text.npos || end < space) return {"(unknown)", ""};
-  return {escape(text.substr(0, space)), std::string(text.substr(space + 1, end - space - 1))};
+  if (space == text.npos || end == text.npos || end < space) return {"(unknown)", "", {}};
+  std::string boot(text.substr(space + 1, end - space - 1));
+  sys::MountId mount;
+  if (size_t mark = boot.find(' '); mark != boot.npos) {
+    unsigned long long mount_namespace = 0, number = 0;
+    if (std::sscanf(boot.c_str() + mark, " %llu:%llu", &mount_namespace, &number) == 2) mount = {number, mount_namespace};
+    boot.erase(mark);
+  }
+  return {escape(text.substr(0, space)), boot, mount};
+}
+
+std::string to_text(const LockLine& line) {
+  return line.pid + " " + line.boot + " " + std::to_string(line.mount.mount_namespace) + ":" + std::to_string(line.mount.mount) +
+         "\n";
 }
 
 std::string boot_id() {
@@ -53,13 +68,24 @@ Result<WriterLock> WriterLock::take(const Dir& dir) {
       return system_error("spool.lock.set", errno, "unable to lock " + dir.shown(kLockFile));
     return Error{Kind::kSystem, 0, "spool.lock.held", escape(dir.path()) + " is in use by process " + before.pid};
   }
-  std::string boot = boot_id(), line = std::to_string(sys::own_pid()) + " " + boot + "\n";
-  lock.is_after_restart_ = before.boot != boot;
-  // On a full disk this may fail; the lock is what counts, and the line was there before.
-  if (sys::pwrite_all("spool.lock.write", lock.fd_.get(), as_bytes(line), 0)) {
-    [[maybe_unused]] int result = ::ftruncate(lock.fd_.get(), static_cast<off_t>(line.size()));
+  LockLine now{std::to_string(sys::own_pid()), boot_id(), sys::mount_id(lock.fd_.get())};
+  lock.is_after_restart_ = before.boot != now.boot || now.mount.differs_from(before.mount);
+  lock.line_ = to_text(now);
+  if (lock.is_after_restart_) {  // until note_start()
+    now.boot = before.boot.empty() ? "unknown" : before.boot;
+    now.mount = before.mount;
   }
+  lock.write(to_text(now));
   return lock;
+}
+
+void WriterLock::note_start() { write(line_); }
+
+// On a full disk this may fail; the lock is what counts, and a line was there before.
+void WriterLock::write(const std::string& line) {
+  if (sys::pwrite_all("spool.lock.write", fd_.get(), as_bytes(line), 0)) {
+    [[maybe_unused]] int result = ::ftruncate(fd_.get(), static_cast<off_t>(line.size()));
+  }
 }
 
 WriterProbe::WriterProbe(const Dir& dir) {
