@@ -51,6 +51,17 @@ need_cmd() {
   done
 }
 
+# Whether ordinary users come to this folder and to the tools: not where a checkout lies in the home of root.
+users_come_here() {
+  chmod 755 . && setpriv --reuid=1000 --regid=1000 --clear-groups test -x "$TFS_RUN" -a -x "$TFS_BIN/tfs_mirror"
+}
+
+# A mount namespace of one's own, which a chroot does not have.
+need_mount_namespace() {
+  need_cmd unshare
+  unshare -m true || skip 'cannot make a mount namespace (in a chroot, its top has to be a mount)'
+}
+
 # In a subshell: a redirection that fails ends a POSIX shell.
 need_fuse() {
   need_cmd fusermount3

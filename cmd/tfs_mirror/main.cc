@@ -134,6 +134,7 @@ int stop_pipe[2] = {-1, -1};
 
 void stop_replay(int) {
   int error = errno;
+  apply::State::give_up();
   [[maybe_unused]] ssize_t n = ::write(stop_pipe[1], "", 1);
   errno = error;
 }

@@ -21,8 +21,8 @@ bool is_wrong_kind(const Error& error) {
 
 // What a filesystem says that fails, and not of the object: it may pass.
 bool is_of_the_disk(int error) {
-  return error == EIO || error == EROFS || error == EACCES || error == ENOSPC || error == EDQUOT || error == ENOMEM ||
-         error == EMFILE || error == ENFILE;
+  return error == EIO || error == EROFS || error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EMFILE ||
+         error == ENFILE;
 }
 
 // While a scan runs: a new object finds its place cleared; a change goes where the scan has been; names have their own rules.
@@ -192,11 +192,13 @@ Status Applier::lifting(const Object& in_the_way, const std::function<Status()>&
   struct stat st;
   if (!fd || ::fstat(fd->get(), &st) != 0) return status;
   int error = get_flags(fd->get(), flags);
-  if (is_of_the_disk(error)) return at_object("apply.lift.get", error, "read the flags of", in_the_way);
+  // An ordinary user may not look into what is closed to its owner: see below.
+  if (is_of_the_disk(error) || (is_root_ && error == EACCES))
+    return at_object("apply.lift.get", error, "read the flags of", in_the_way);
   if (error == 0 && (flags & kForbiddingFlags) != 0) {
     state_.note_lifted(st.st_ino, flags);
     error = apply::set_flags(fd->get(), flags & ~kForbiddingFlags);
-    if (is_of_the_disk(error)) return at_object("apply.lift.set", error, "set the flags of", in_the_way);
+    if (is_of_the_disk(error) || error == EACCES) return at_object("apply.lift.set", error, "set the flags of", in_the_way);
     if (error != 0) return status;
     status = operation();
     if ((error = apply::set_flags(fd->get(), flags)) != 0)

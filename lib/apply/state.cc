@@ -6,10 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <climits>
+#include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <string_view>
 
 #include "lib/apply/attributes.h"
 #include "lib/base/escape.h"
@@ -45,7 +50,35 @@ Result<std::string> boot_id() {
   return text.substr(0, text.find('\n'));
 }
 
+// Where the filesystem has no room to write to the page (btrfs, with a full quota) a store there is SIGBUS: it waits, and is tried again.
+std::atomic<std::uintptr_t> page_at{0};
+std::atomic<bool> is_given_up{false};
+
+void wait_for_room(int, siginfo_t* info, void*) {
+  std::uintptr_t address = reinterpret_cast<std::uintptr_t>(info->si_addr), page = page_at;
+  if (page == 0 || address < page || address >= page + kFileSize) {
+    ::signal(SIGBUS, SIG_DFL);
+    return;
+  }
+  if (is_given_up) ::_exit(4);  // as tfs_mirror does where it is stopped; the state is what it is after a kill
+  static std::atomic<bool> is_said{false};
+  constexpr std::string_view text = "tfs_mirror: unable to write the state of the mirror: waiting, and trying again\n";
+  if (!is_said.exchange(true) && ::write(STDERR_FILENO, text.data(), text.size()) < 0) is_said = false;
+  timespec pause{0, 100'000'000};
+  ::nanosleep(&pause, nullptr);
+}
+
+void guard_page(void* page) {
+  page_at = reinterpret_cast<std::uintptr_t>(page);
+  struct sigaction action {};
+  action.sa_sigaction = wait_for_room;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
 }  // namespace
+
+void State::give_up() { is_given_up = true; }
 
 void State::Unmap::operator()(StateBlock* block) const { ::munmap(block, kFileSize); }
 
@@ -68,7 +101,7 @@ Status State::map(bool makes) {
   bool is_new = st.st_size == 0;
   if (is_new && !makes) return system_error("apply.state.none", ENOENT, "no state in " + escape(path_));
   if (is_new) {
-    // Where each write takes new room (btrfs) a full disk would end us with SIGBUS.
+    // Where each write takes new room (btrfs) less of it is needed.
     uint32_t inode_flags = 0;
     if (get_flags(file_.get(), inode_flags) == 0) set_flags(file_.get(), inode_flags | FS_NOCOW_FL);
     if (int error = ::posix_fallocate(file_.get(), 0, kFileSize)) {
@@ -80,6 +113,7 @@ Status State::map(bool makes) {
   void* at = ::mmap(nullptr, kFileSize, makes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file_.get(), 0);
   if (at == MAP_FAILED) return system_error("apply.state.map", errno, "unable to map the state of " + escape(path_));
   block_.reset(static_cast<StateBlock*>(at));
+  if (makes) guard_page(at);
   // Zeros, too, where the program was killed before it had come to this.
   constexpr char kNone[sizeof kMagic]{};
   if (std::memcmp(block_->magic, kNone, sizeof kNone) == 0) {

@@ -129,6 +129,8 @@ class State {
 
   StateBlock& block() { return *block_; }
   const StateBlock& block() const { return *block_; }
+  // For signal handlers: where a store to the state waits for room on the disk, the program ends instead.
+  static void give_up();
   // Whether a program works on the mirror now.
   bool is_in_use() const;
 
