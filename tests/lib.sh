@@ -51,6 +51,11 @@ need_cmd() {
   done
 }
 
+# not_sanitized WHY: of what a sanitizer does itself the test could not tell what the tools do.
+not_sanitized() {
+  [ -z "${TFS_SANITIZER:-}" ] || skip "not with $TFS_SANITIZER: $1"
+}
+
 # Whether ordinary users come to this folder and to the tools: not where a checkout lies in the home of root.
 users_come_here() {
   chmod 755 . && setpriv --reuid=1000 --regid=1000 --clear-groups test -x "$TFS_RUN" -a -x "$TFS_BIN/tfs_mirror"
