@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "lib/apply/attributes.h"
 #include "lib/apply/removal.h"
@@ -124,7 +125,7 @@ Status Scan::begin(const format::ScanBegin& r) {
   is_quick_ = (r.flags & format::kScanQuick) != 0;
   seed_ = r.seed;
   listing_.clear();
-  has_more_xattrs_ = needs_another_ = false;
+  has_more_xattrs_ = needs_another_ = asks_another_ = false;
   doubts_.scan_begins(r.path, goes_on);
   if (goes_on) return {};
   if (is_cut_off && !only_checks_) wants_.ask_scan(".");
@@ -609,6 +610,7 @@ void Scan::settle_wants() {
   if (is_open && wants_.can_ask()) return;  // they may still come
   if (!is_open && !needs_another) return finish(Outcome::kExact);
   if (!wants_.can_ask()) return finish(trusts() ? Outcome::kNone : Outcome::kDiffers);
+  if (std::exchange(asks_another_, true)) return;
   sys::say("scan: more differs than one scan can repair: asking for another one");
   wants_.ask_scan(".");
 }

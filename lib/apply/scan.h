@@ -99,7 +99,8 @@ class Scan {
   Doubts doubts_;
   const bool only_checks_;
   sys::Fd ids_;
-  bool is_running_ = false, has_ended_ = false, is_whole_ = false, was_exact_ = false, needs_another_ = false;
+  bool is_running_ = false, has_ended_ = false, is_whole_ = false, was_exact_ = false, needs_another_ = false,
+       asks_another_ = false;
   Outcome outcome_ = Outcome::kNone;
   uint64_t seed_ = 0;
   uint64_t names_ = 0, bytes_ = 0, differences_ = 0;
