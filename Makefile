@@ -203,8 +203,8 @@ format:
 # Everything under tests/lint, and clang-tidy, which is clean until the object is made anew.
 CLANG_TIDY ?= clang-tidy
 lint:
-	$(Q)$(MAKE) --no-print-directory $(JOBS) -k tidy
-	$(Q)status=0; for l in tests/lint/*.sh; do printf '  LINT    %s\n' $$l; $$l || status=1; done; exit $$status
+	$(Q)status=0; $(MAKE) --no-print-directory $(JOBS) -k tidy || status=1; \
+	for l in tests/lint/*.sh; do printf '  LINT    %s\n' $$l; $$l || status=1; done; exit $$status
 tidy: $(LIB_SRC:%.cc=$(O)/%.tidy) $(TOOL_SRC:%.cc=$(O)/%.tidy) $(SUPPORT:%=$(O)/tests/support/%.tidy)
 $(O)/%.tidy: $(O)/%.o .clang-tidy
 	$(call say,TIDY,$*.cc)
