@@ -24,7 +24,6 @@ class Child {
 
   int output() const { return output_.get(); }
   int process() const { return process_.get(); }
-  void close_output() { output_.reset(); }
   sys::Fd take_input() { return std::move(input_); }  // the way in, with `has_input`
 
   // Waits up to `most_ms` for its end; the status as waitpid(2) has it. Nothing where it still runs.

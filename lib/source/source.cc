@@ -30,7 +30,6 @@ Status Source::start(const std::optional<format::Position>& position) {
 Decision Source::finish(StreamEnd end, bool has_progressed) {
   if (has_progressed) backoff_.progressed();
   std::optional<int> status;
-  if (end == StreamEnd::kClean) child_->close_output();
   if (end != StreamEnd::kSilent) status = child_->wait(end == StreamEnd::kClean ? kPartingMs : kGraceMs);
   stop();
   Decision decision = decide(end, status, settings_.command[0]);
