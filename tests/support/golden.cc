@@ -2,6 +2,7 @@
 // program writes is compared with them (golden-streams-still-decode.test), so it and the encoder must stay as they were, too.
 #include <fcntl.h>
 
+#include <cstdint>
 #include <cstdio>
 
 #include "lib/sys/io.h"

@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <barrier>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

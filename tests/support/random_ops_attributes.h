@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
+#include <cstdint>
 #include <cstring>
 
 #include "tests/support/random_ops_judgement.h"

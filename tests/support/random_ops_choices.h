@@ -2,6 +2,8 @@
 // hard links and removals by several threads must really meet.
 #pragma once
 
+#include <cstdint>
+
 #include "tests/support/random_ops_worker.h"
 
 namespace tfs::support {

@@ -4,6 +4,7 @@
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
+#include <cstdint>
 #include <cstring>
 
 #include "tests/support/random_ops_worker.h"

@@ -1,6 +1,8 @@
 // Operations on objects that have lost their name, or never had one, and on descriptors that only stand for an object.
 #pragma once
 
+#include <cstdint>
+
 #include "tests/support/random_ops_attributes.h"
 #include "tests/support/random_ops_io.h"
 #include "tests/support/random_ops_worker.h"

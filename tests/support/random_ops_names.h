@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 
 #include "tests/support/random_ops_judgement.h"

@@ -9,6 +9,7 @@
 
 #include <csetjmp>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <ctime>
 

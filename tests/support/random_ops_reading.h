@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include <cstdint>
 #include <set>
 
 #include "tests/support/random_ops_io.h"

@@ -10,6 +10,7 @@
 
 #include <csetjmp>
 #include <csignal>
+#include <cstdint>
 
 #include "tests/support/semantics.h"
 

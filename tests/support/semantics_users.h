@@ -5,6 +5,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include <cstdint>
+
 #include "tests/support/semantics.h"
 
 namespace tfs::support {
