@@ -211,7 +211,8 @@ Status replay(sys::Fd root, const MirrorOptions& options) {
   {
     Mirror mirror(std::move(root), state, options, stop_pipe[0]);
     mirror.send_wants_to(std::move(wants));
-    status = options.command.empty() ? mirror.play(STDIN_FILENO, -1).status : follow_command(mirror, state, options, stop_pipe[0]);
+    status =
+        options.command.empty() ? mirror.play(STDIN_FILENO, -1).status : follow_command(mirror, state, options, stop_pipe[0]);
   }
   Status closed = state.close();
   if (!closed) sys::warn(closed.error().message());
