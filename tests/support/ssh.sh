@@ -108,11 +108,21 @@ sessions_of() {
   awk -v words="$1" '{ pid = $1; sub(/^[0-9]+ /, "") } index($0, words) == 1 { print pid }' "$TFS_RUN/ssh/sessions"
 }
 
+# Whether a process is below sshd: its child, or, as of OpenSSH 9.8, that of its session.
+is_session() {
+  ssh_above=$1
+  for ssh_level in 1 2; do
+    ssh_above=$(ps -o ppid= -p "${ssh_above:-0}" | tr -d ' ')
+    [ "$ssh_above" != "$sshd_pid" ] || return 0
+  done
+  return 1
+}
+
 # kill_sessions WORDS: kills those that still run. Fails if there was none.
 kill_sessions() {
   ssh_killed=0
   for ssh_pid in $(sessions_of "$1"); do
-    [ "$(ps -o ppid= -p "$ssh_pid" | tr -d ' ')" = "$sshd_pid" ] || continue
+    is_session "$ssh_pid" || continue
     kill -KILL "$ssh_pid"
     ssh_killed=$((ssh_killed + 1))
   done
