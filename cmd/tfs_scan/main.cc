@@ -1,9 +1,6 @@
 // tfs_scan: asks the tfs_journal behind a mount to describe its store in the stream, or to put wanted content there.
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +11,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <thread>
 #include <utility>
@@ -23,6 +21,7 @@
 #include "lib/cli/options.h"
 #include "lib/control/mount.h"
 #include "lib/format/rel_path.h"
+#include "lib/source/child.h"
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
 
@@ -189,8 +188,7 @@ class Answers {
 
 // What the end of the command means to those who read our status: the same.
 Status command_status(const std::string& command, int status) {
-  std::string what =
-      escape(command) + " ended with status " + std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  std::string what = escape(command) + ": " + source::status_text(status);
   switch (WIFEXITED(status) ? WEXITSTATUS(status) : -1) {
     case 0: return {};
     case cli::kUsageCode: return usage_error(what);
@@ -200,34 +198,12 @@ Status command_status(const std::string& command, int status) {
   }
 }
 
-// It must not outlive us: its stream would go on with nobody to answer wants.
-[[noreturn]] void run_command(char* const* words, pid_t parent) {
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent) ::_exit(cli::kFailed);  // we were gone before that
-  ::signal(SIGPIPE, SIG_DFL);
-  int null = ::open("/dev/null", O_RDONLY);
-  if (::dup2(null, STDIN_FILENO) >= 0) ::execvp(words[0], words);
-  sys::say(usage_error(system_error("scan.command.run", errno, std::string("unable to run ") + escape(words[0])).message()));
-  ::_exit(cli::kUsageCode);
-}
-
 // The command writes the stream to our standard output, while wants are answered beside it: one connection for both.
 Status serve_beside_command(const ScanOptions& options) {
-  std::vector<char*> words;
-  for (const std::string& word : options.command) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  pid_t own = ::getpid(), pid = ::fork();
-  if (pid < 0) return system_error("scan.command.fork", errno, "unable to run " + escape(options.command[0]));
-  if (pid == 0) run_command(words.data(), own);
-  sys::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  Status served = Answers(options).serve(STDIN_FILENO, process.get());
-  pollfd ended{process.get(), POLLIN, 0};
-  bool has_ended = ::poll(&ended, 1, 0) == 1;
-  if (!has_ended) ::kill(pid, SIGTERM);  // the mirror has gone
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  TFS_TRY(std::move(served));
-  return has_ended ? command_status(options.command[0], status) : Status();
+  source::Child command = TFS_TRY(source::Child::start(options.command, {.has_output = false}));
+  TFS_TRY(Answers(options).serve(STDIN_FILENO, command.process()));
+  std::optional<int> status = command.wait(0);
+  return status ? command_status(options.command[0], *status) : Status();  // it still runs: the mirror has gone
 }
 
 Status run(int argc, char** argv) {

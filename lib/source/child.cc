@@ -31,7 +31,7 @@ Result<Pipe> make_pipe() {
   return Pipe{sys::Fd(fds[0]), sys::Fd(fds[1])};
 }
 
-// In the child: only calls that are safe behind fork(2) in a process with threads.
+// In the child: only calls that are safe behind fork(2) in a process with threads. An `output` of -1 is ours.
 [[noreturn]] void run_child(char* const* words, int input, int output, int failure, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -41,7 +41,7 @@ Result<Pipe> make_pipe() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   std::signal(SIGPIPE, SIG_DFL);  // tools of ours ignore it, and that would be inherited
   int null = input < 0 ? ::open("/dev/null", O_RDONLY) : -1;
-  if (::dup2(input < 0 ? null : input, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0) {
+  if (::dup2(input < 0 ? null : input, STDIN_FILENO) >= 0 && (output < 0 || ::dup2(output, STDOUT_FILENO) >= 0)) {
     if (null > STDERR_FILENO) ::close(null);
     ::execvp(words[0], words);
   }
@@ -67,16 +67,16 @@ Child::Child(Child&& other) noexcept
       output_(std::move(other.output_)),
       input_(std::move(other.input_)) {}
 
-Result<Child> Child::start(const std::vector<std::string>& words, bool has_input) {
-  Pipe output = TFS_TRY(make_pipe()), failure = TFS_TRY(make_pipe());
-  Pipe input = has_input ? TFS_TRY(make_pipe()) : Pipe();
-  ::fcntl(output.in.get(), F_SETPIPE_SZ, kPipeSize);
+Result<Child> Child::start(const std::vector<std::string>& words, ChildPipes pipes) {
+  Pipe failure = TFS_TRY(make_pipe());
+  Pipe input = pipes.has_input ? TFS_TRY(make_pipe()) : Pipe(), output = pipes.has_output ? TFS_TRY(make_pipe()) : Pipe();
+  if (pipes.has_output) ::fcntl(output.in.get(), F_SETPIPE_SZ, kPipeSize);
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   pid_t parent = ::getpid(), pid = ::fork();
   if (pid < 0) return system_error("source.child.fork", errno, "unable to start " + escape(words[0]));
-  if (pid == 0) run_child(argv.data(), has_input ? input.in.get() : -1, output.out.get(), failure.out.get(), parent);
+  if (pid == 0) run_child(argv.data(), input.in.get(), output.out.get(), failure.out.get(), parent);
   ::setpgid(pid, pid);  // here as well: whichever of both comes first
   sys::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   Child child(pid, std::move(process), std::move(output.in));

@@ -1,4 +1,5 @@
-// A command that runs in a process group of its own, with its standard output in a pipe to us, and that never outlives us.
+// A command that runs in a process group of its own, with its standard output in a pipe to us or where ours is, and that never
+// outlives us.
 #pragma once
 
 #include <sys/types.h>
@@ -11,18 +12,22 @@
 
 namespace tfs::source {
 
+struct ChildPipes {
+  bool has_input = false;  // else its standard input is /dev/null
+  bool has_output = true;  // else its standard output is ours
+};
+
 class Child {
  public:
-  // Runs `words`, found through PATH. Standard input is /dev/null, or with `has_input` a pipe from us; standard error is ours. kUsage
-  // where it cannot be run at all.
+  // Runs `words`, found through PATH; standard error is ours. kUsage where it cannot be run at all.
   // Call it from a thread that lives as long as the process: with that thread, the child is told to end (PR_SET_PDEATHSIG).
-  static Result<Child> start(const std::vector<std::string>& words, bool has_input = false);
+  static Result<Child> start(const std::vector<std::string>& words, ChildPipes pipes = {});
 
   Child(Child&& other) noexcept;
   Child& operator=(Child&&) = delete;
   ~Child() { stop(); }
 
-  int output() const { return output_.get(); }
+  int output() const { return output_.get(); }  // -1 without `has_output`
   int process() const { return process_.get(); }
   sys::Fd take_input() { return std::move(input_); }  // the way in, with `has_input`
 

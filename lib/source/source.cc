@@ -23,7 +23,7 @@ Source::Source(Settings settings)
 Status Source::start(const std::optional<format::Position>& position) {
   stop();
   std::string text = position ? to_text(*position) : std::string(kNoPosition);
-  child_.emplace(TFS_TRY(Child::start(substitute(settings_.command, text), settings_.has_input)));
+  child_.emplace(TFS_TRY(Child::start(substitute(settings_.command, text), {.has_input = settings_.has_input})));
   return {};
 }
 
