@@ -10,10 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <span>
 
 #include "lib/base/escape.h"
 #include "lib/journal/node_table.h"
@@ -123,6 +125,8 @@ SavedNode load_node(Loader& in) {
   return node;
 }
 
+Error not_whole() { return {Kind::kSystem, 0, "journal.handover.short", "what was handed over is not whole"}; }
+
 Result<std::vector<std::byte>> read_all(int fd) {
   struct stat st;
   if (::fstat(fd, &st) != 0) return system_error("journal.handover.stat", errno, "unable to take over");
@@ -214,23 +218,25 @@ Result<sys::Fd> write_handover(const Handover& handover, const NodeTable& table,
 Result<Handover> read_handover(int fd) {
   std::vector<std::byte> bytes = TFS_TRY(read_all(fd));
   Loader in(bytes);
-  return load(in);
+  Handover handover = load(in);
+  if (in.is_short()) return not_whole();
+  return handover;
 }
 
 Status read_nodes(int fd, NodeTable& table, Store& store) {
   std::vector<std::byte> bytes = TFS_TRY(read_all(fd));
   Loader in(bytes);
   load(in);
-  std::vector<SavedNode> nodes(in.number());
-  for (SavedNode& node : nodes) node = load_node(in);
+  std::vector<SavedNode> nodes;
+  for (uint64_t left = in.number(); left > 0 && !in.is_short(); left--) nodes.push_back(load_node(in));
+  if (in.is_short()) return not_whole();
   table.load(nodes);
   for (uint64_t left = in.number(); left > 0 && !in.is_short(); left--) {
     uint64_t id = in.number();
     int open_fd = static_cast<int>(in.number());
     if (Node* node = table.find(id)) store.note_open(*node, open_fd);
   }
-  if (in.is_short()) return Error{Kind::kSystem, 0, "journal.handover.short", "what was handed over is not whole"};
-  return {};
+  return in.is_short() ? not_whole() : Status();
 }
 
 Error become_successor(const std::string& path, char* const argv[], int handover, const Handover& what, const Store& store) {
