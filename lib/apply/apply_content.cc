@@ -65,12 +65,15 @@ Status Applier::fallocate(const format::Fallocate& r) {
   if ((r.flags & ~known) != 0 || r.offset > INT64_MAX || r.length > INT64_MAX - r.offset) {
     return corrupt("FALLOCATE that no source makes");
   }
+  bool is_done = false;  // twice is not the same as once: a tmpfs makes data of what was allocated before
   return lifting(target, [&]() -> Status {
     int fd = TFS_TRY(tree_.file(target));
+    if (is_done) return after_content(fd, r.mtime, r.mode, target);
     if (::fallocate(fd, static_cast<int>(r.flags), static_cast<off_t>(r.offset), static_cast<off_t>(r.length)) != 0) {
       if (errno != EOPNOTSUPP && errno != ENOSYS) return at_object("apply.fallocate.call", errno, "allocate", target);
       TFS_TRY(emulate_fallocate(fd, r));
     }
+    is_done = true;
     return after_content(fd, r.mtime, r.mode, target);
   });
 }

@@ -129,8 +129,10 @@ class Filesystem {
   int remove(uint64_t parent, const char* name, int flags);
   sys::Fd dig_grave(Node* victim, const struct stat& st);
   int rename_as(unsigned flags, const Caller& caller, Node& dir, int from, const char* name, int to, const char* new_name);
-  // errno of a call that failed; what it had done by then is recorded.
+  // errno of a call on content that failed; what it has done to mode and mtime is recorded.
   int failed(Node& target, int fd, bool takes_bits);
+  void put_part_of_allocation(Node& target, int fd, int mode, off_t size_before);
+  void put_size(Node& target, const struct stat& st, mode_t mode);
   void put_mode(Node& target, int fd, mode_t mode_before);
   void put_xattr(Node& target, int fd, const char* name, const ByteView* value, mode_t mode_before);
 
@@ -150,6 +152,9 @@ constexpr std::string_view kCapability = "security.capability";
 bool is_reserved(uint64_t parent, const char* name);
 
 inline format::Time to_time(const timespec& t) { return {t.tv_sec, static_cast<uint32_t>(t.tv_nsec)}; }
+
+// Whether a call that failed with this may have done part of its work.
+bool may_have_begun(int error);
 
 // The inode flags of what is open; nothing where the filesystem has none.
 std::optional<format::SetFlags> flags_of(int fd);

@@ -40,16 +40,15 @@ int Filesystem::truncate(Node& target, int fd, const AttributeChange& change) {
   }
   struct stat st;
   bool takes_bits = change.kills_set_id && ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+  int error = 0;
   {
     WithoutFsetid without(takes_bits);
-    if ((is_by_path ? ::truncate(ProcPath(fd).text, size) : ::ftruncate(fd, size)) != 0) return failed(target, fd, takes_bits);
+    if ((is_by_path ? ::truncate(ProcPath(fd).text, size) : ::ftruncate(fd, size)) != 0) error = failed(target, fd, takes_bits);
   }
+  if (error != 0 && !may_have_begun(error)) return error;
   if (::fstat(fd, &st) != 0) return errno;
-  format::Truncate record{static_cast<uint64_t>(st.st_size), to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}};
-  Recorder::Section section(recorder_);
-  record.path = section.path(target, Recorder::paths().first);
-  section.put(target.ino, st.st_nlink, record);
-  return 0;
+  if (error == 0 || st.st_size == size) put_size(target, st, takes_bits ? st.st_mode : 0);
+  return error;
 }
 
 // Mode, owner and times, in this order, as the kernel means them; each that has happened is recorded even where the next fails. `st`

@@ -13,21 +13,27 @@ namespace {
 
 constexpr size_t kMaxCopy = size_t{64} << 20;  // at once: both files are locked meanwhile, and callers ask again
 
+bool has_set_id(const struct stat& st) { return (st.st_mode & (S_ISUID | S_ISGID)) != 0; }
+
 bool has_set_id(int fd) {
   struct stat st;
-  return ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+  return ::fstat(fd, &st) == 0 && has_set_id(st);
 }
 
 }  // namespace
 
-// The kernel takes set-id bits and sets mtime before it finds out whether there is room, and an allocation may have come some way.
-// TRUNCATE to the size that it has says all of these.
+bool may_have_begun(int error) { return error == ENOSPC || error == EDQUOT || error == EIO; }
+
+// The kernel takes set-id bits and sets mtime before it finds out whether a call is possible.
 int Filesystem::failed(Node& target, int fd, bool takes_bits) {
   int error = errno;
   struct stat st;
   if (::fstat(fd, &st) != 0) return error;
   if (takes_bits) stale_attributes_(target.id);
-  format::Truncate record{static_cast<uint64_t>(st.st_size), to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}};
+  format::SetAttr record;
+  record.valid = takes_bits ? format::kSetMode | format::kSetMtime : format::kSetMtime;
+  record.mode = st.st_mode;
+  record.mtime = to_time(st.st_mtim);
   Recorder::Section section(recorder_);
   record.path = section.path(target, Recorder::paths().first);
   section.put(target.ino, st.st_nlink, record);
@@ -60,20 +66,38 @@ int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint
   return 0;
 }
 
+// An allocation that failed may have come some way: the size tells how far. Where it changes content nobody can tell: that is for a
+// scan.
+void Filesystem::put_part_of_allocation(Node& target, int fd, int mode, off_t size_before) {
+  if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
+    Recorder::Section(recorder_).put_loss();
+    return;
+  }
+  struct stat st;
+  if (::fstat(fd, &st) != 0 || st.st_size == size_before) return;
+  put_size(target, st, 0);
+}
+
+void Filesystem::put_size(Node& target, const struct stat& st, mode_t mode) {
+  format::Truncate record{static_cast<uint64_t>(st.st_size), to_time(st.st_mtim), mode, {}};
+  Recorder::Section section(recorder_);
+  record.path = section.path(target, Recorder::paths().first);
+  section.put(target.ino, st.st_nlink, record);
+}
+
 int Filesystem::fallocate(uint64_t id, const FileHandle& handle, int mode, uint64_t offset, uint64_t length,
                           const Caller& caller) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
   Locked locked(*target);
-  bool takes_bits = caller.uid != 0 && has_set_id(handle.fd());  // FALLOCATE has no flag that says so
+  struct stat before;
+  if (::fstat(handle.fd(), &before) != 0) return errno;
+  bool takes_bits = caller.uid != 0 && has_set_id(before);  // FALLOCATE has no flag that says so
   {
     WithoutFsetid without(takes_bits);
     if (::fallocate(handle.fd(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
       int error = failed(*target, handle.fd(), takes_bits);
-      bool changes_content = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
-      bool has_begun = error == ENOSPC || error == EDQUOT || error == EIO;
-      // Up to where nobody can tell: that is for a scan.
-      if (changes_content && has_begun) Recorder::Section(recorder_).put_loss();
+      if (may_have_begun(error)) put_part_of_allocation(*target, handle.fd(), mode, before.st_size);
       return error;
     }
   }
