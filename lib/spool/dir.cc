@@ -104,10 +104,10 @@ Status Dir::make_files() const {
   if (::fsync(format.get()) != 0) return system_error("spool.dir.fsync", errno, "unable to put on disk " + shown(kFormatNew));
   TFS_TRY(rename("spool.dir.rename", kFormatNew, kFormatFile));
   TFS_TRY(sync("spool.dir.sync"));
-  // The name of the spool itself.
+  // The name of the spool itself, where we may open what it is in.
   sys::Fd above(::openat(fd(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (above.is_open()) ::fsync(above.get());
-  return {};
+  if (!above.is_open() || ::fsync(above.get()) == 0) return {};
+  return system_error("spool.dir.above", errno, "unable to put on disk what " + escape(path_) + " is in");
 }
 
 Result<std::vector<Segment>> Dir::segments() const {
