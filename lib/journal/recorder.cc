@@ -31,23 +31,24 @@ void Recorder::attach(sys::Fd fd, bool store_is_empty) {
     epoch_ = new_epoch();
     seq_ = 0;
   }
-  output_.attach(std::move(fd));
+  output_.attach(std::move(fd), {epoch_, seq_});
   format::Hello hello;
   hello.flags = seq_ == 0 && store_is_empty ? format::kHelloEmpty : 0;
   hello.epoch = epoch_;
   hello.time = now();
   hello.host = std::string_view(source_.host).substr(0, format::kMaxText);
   hello.store = std::string_view(source_.store).substr(0, format::kMaxText);
-  uint64_t seq = seq_;
   put({0, 0, 0}, hello, 0, false);  // the ring is empty: there is room
-  seq_ = seq;
+  output_.note_begun();
 }
 
 void Recorder::take_over(const format::Position& position, sys::Fd fd) {
   std::lock_guard guard(mutex_);
   epoch_ = position.epoch;
   seq_ = position.seq;
-  if (fd.is_open()) output_.attach(std::move(fd));
+  if (!fd.is_open()) return;
+  output_.attach(std::move(fd), position);
+  output_.note_begun();
 }
 
 std::string_view Recorder::Section::path(Node& node, std::string& storage) {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <mutex>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "lib/format/encode.h"
@@ -120,8 +121,8 @@ void Recorder::put(const format::Label& label, const R& record, uint32_t data_ch
   size_t stride = format::store_head(label, record, data_checksum, scratch_.data());
   static constexpr std::byte kPadding[format::kAlignment]{};
   ByteView parts[] = {{scratch_.data(), head}, data, {kPadding, stride - head - data.size()}};
-  output_.append(parts);
-  seq_ = label.seq;
+  if constexpr (!std::is_same_v<R, format::Hello>) seq_ = label.seq;  // which has none
+  output_.append(parts, seq_);
 }
 
 }  // namespace tfs::journal

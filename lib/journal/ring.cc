@@ -1,0 +1,168 @@
+#include "lib/journal/ring.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "lib/base/check.h"
+#include "lib/sys/futex.h"
+#include "lib/sys/io.h"
+
+namespace tfs::journal {
+namespace {
+
+constexpr size_t kPipeSize = size_t{1} << 20;     // the most that an unprivileged process may ask for
+constexpr size_t kWriteSize = size_t{256} << 10;  // one write(2): large enough to be cheap, small enough to free room soon
+constexpr size_t kWakeAt = Ring::kCapacity / 32;
+constexpr int kActivePauseMs = 1;
+constexpr uint64_t kFewFrames = 8;  // in such a pause: each of them wakes the writer
+
+}  // namespace
+
+void Ring::append(std::span<const ByteView> parts, uint64_t seq) {
+  if (is_lost()) {
+    seq_ = seq;
+    return;
+  }
+  uint64_t end = appended_.load();
+  if (written_.load() == end) origin_ = end;  // the same few pages again: they stay in the processor's cache
+  for (ByteView part : parts) {
+    put(end, part);
+    end += part.size();
+  }
+  TFS_CHECK(end - written_.load() <= kCapacity);
+  next_end_ = end;
+  next_seq_ = seq;
+  appended_ = end;
+  seq_ = seq;
+  frames_ = frames_.load(std::memory_order_relaxed) + 1;
+  uint32_t state = writer_.load();
+  if (state == kSleeps || (state == kDozes && end - written_.load() >= kWakeAt)) {
+    writer_ = kAwake;
+    sys::futex_wake_all(writer_);
+  }
+}
+
+void Ring::put(uint64_t offset, ByteView bytes) {
+  std::byte* to = at(offset);
+  size_t first = std::min(bytes.size(), static_cast<size_t>(bytes_ + kCapacity - to));
+  if (first > 0) std::memcpy(to, bytes.data(), first);
+  if (first < bytes.size()) std::memcpy(bytes_, bytes.data() + first, bytes.size() - first);
+}
+
+void Ring::attach(int fd, const format::Position& position) {
+  TFS_CHECK(!is_writing_ && used() == 0);
+  ::fcntl(fd, F_SETPIPE_SZ, kPipeSize);  // fails on what is no pipe, which is fine
+  has_begun_ = false;
+  epoch_ = position.epoch;
+  next_end_ = UINT64_MAX;
+  seq_ = position.seq;
+  written_ = appended_.load();
+  fd_ = fd;
+  has_been_read_ = true;
+  lost_errno_ = 0;
+  is_lost_ = false;
+}
+
+format::Position Ring::position() const {
+  return {epoch_, next_end_.load() == appended_.load() ? next_seq_.load() : seq_.load()};
+}
+
+bool Ring::drain() {
+  while (true) {
+    uint32_t seen = room_event();
+    if (!is_writing_ && (used() == 0 || is_lost())) return is_lost();
+    if (writer_.exchange(kAwake) != kAwake) sys::futex_wake_all(writer_);
+    wait_for_room(seen);
+  }
+}
+
+Status Ring::finish() {
+  is_ending_ = true;
+  writer_ = kAwake;
+  sys::futex_wake_all(writer_);
+  while (true) {
+    uint32_t seen = room_event();
+    if (has_ended_) break;
+    wait_for_room(seen);
+  }
+  if (!has_been_read_) return Error{Kind::kSystem, 0, "journal.output.none", "nobody has read the stream"};
+  if (is_lost()) return system_error("journal.output.write", lost_errno_, "unable to write the stream");
+  return {};
+}
+
+void Ring::wait_for_room(uint32_t seen) {
+  room_waiters_ += 1;
+  sys::futex_wait(room_, seen);
+  room_waiters_ -= 1;
+}
+
+void Ring::tell_of_room() {
+  room_ += 1;
+  if (room_waiters_.load() > 0) sys::futex_wake_all(room_);
+}
+
+void Ring::write_out(const std::function<void(const Error&)>& on_lost) {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point since = Clock::now();
+  uint64_t counted = 0;
+  while (true) {
+    if (used() == 0) {
+      if (is_ending_) break;
+      sleep();
+      continue;
+    }
+    write_all(on_lost);
+    bool are_many = frames_ - counted > kFewFrames;
+    if (Clock::time_point now = Clock::now(); now - since >= std::chrono::milliseconds(kActivePauseMs)) {
+      since = now;
+      counted = frames_;
+    }
+    if (are_many) doze();
+  }
+  has_ended_ = true;
+  tell_of_room();
+}
+
+void Ring::write_all(const std::function<void(const Error&)>& on_lost) {
+  while (used() > 0) {
+    uint64_t begin = written_.load();
+    std::byte* from = at(begin);
+    size_t size = std::min({used(), static_cast<size_t>(bytes_ + kCapacity - from), kWriteSize});
+    is_writing_ = true;
+    Status status = sys::write_all("journal.output.write", fd_, ByteView(from, size));
+    if (!status) {
+      on_lost(status.error());
+      lose(status.error().sys_errno);
+    } else {
+      written_ = begin + size;
+      is_writing_ = false;
+    }
+    tell_of_room();
+  }
+}
+
+void Ring::lose(int error) {
+  ::close(fd_.exchange(-1));
+  lost_errno_ = error;
+  is_lost_ = true;
+  is_writing_ = false;
+}
+
+void Ring::sleep() {
+  writer_ = kSleeps;
+  if (used() == 0 && !is_ending_) sys::futex_wait(writer_, kSleeps);
+  writer_ = kAwake;
+}
+
+// Frames flow: look again in a moment, unasked.
+void Ring::doze() {
+  writer_ = kDozes;
+  if (used() < kWakeAt && !is_ending_) sys::futex_wait(writer_, kDozes, kActivePauseMs);
+  writer_ = kAwake;
+}
+
+}  // namespace tfs::journal
