@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
@@ -142,6 +143,12 @@ Status Replay::take(const Item& item) {
 Status Replay::join(const format::Hello& hello) {
   hello_ = hello;
   if (state_ != nullptr && applier_ != nullptr) note_source_time(hello.time);
+  // What was asked for, or has begun, in another epoch is not to come in this one.
+  bool is_another = std::exchange(epoch_, hello.epoch) != hello.epoch;
+  if (is_waiting_ && is_another) ask_for_scan();
+  if (scan_ != nullptr && scan_->is_running() && is_another && !is_waiting_) {
+    return need_scan(mismatch("the scan was cut off by the epoch " + to_text(hello.epoch) + ": the mirror needs another one"));
+  }
   if (state_ == nullptr || !state_->has_position()) return {};
   format::Position held = state_->position();
   if (held.epoch == hello.epoch) return {};
@@ -153,17 +160,18 @@ Status Replay::join(const format::Hello& hello) {
 Status Replay::need_scan(const Error& why) {
   if (!options_.waits_for_scan || scan_ == nullptr || options_.only_checks) return why;
   sys::say(why.message());
-  if (scan_->wants().can_ask()) {
-    bool has_nothing = options_.dir_is_empty && state_->block().frames == 0;
-    sys::say(has_nothing ? "asking for all content" : "asking for a scan");
-    has_nothing ? scan_->wants().ask_data_scan(".") : scan_->wants().ask_scan(".");
-  } else {
-    sys::say("waiting for a scan (tfs_scan at the source)");
-  }
+  ask_for_scan();
   state_->invalidate();
   scan_->doubts().end();
   is_attached_ = is_waiting_ = true;
   return {};
+}
+
+void Replay::ask_for_scan() {
+  if (!scan_->wants().can_ask()) return sys::say("waiting for a scan (tfs_scan at the source)");
+  bool has_nothing = options_.dir_is_empty && state_->block().frames == 0;
+  sys::say(has_nothing ? "asking for all content" : "asking for a scan");
+  has_nothing ? scan_->wants().ask_data_scan(".") : scan_->wants().ask_scan(".");
 }
 
 // The first numbered frame: does the stream go on where the mirror is?

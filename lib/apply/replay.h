@@ -55,6 +55,7 @@ class Replay {
   Status run(const Item& item);
   bool is_at_stop() const;
   Status need_scan(const Error& why);
+  void ask_for_scan();
   void resolve_doubts();
   void note(const format::Frame& frame, const format::Record& record);
   void note_doubt(format::RecordType type, const format::Record& record);
@@ -74,6 +75,7 @@ class Replay {
   bool is_attached_ = false, is_done_ = false;
   bool is_in_group_ = false;  // the frame before this one has left its end to this one
   bool is_waiting_ = false;   // for a scan: frames are passed over
+  format::Epoch epoch_;       // of the last HELLO
   bool is_applied_ = false;   // the frame that is tried again; what follows from it is not done
   bool is_vouched_ = false;   // equal where the next frame begins, by the user's word
   uint64_t applied_ = 0;      // as in the state, or what a dry run counts
