@@ -63,6 +63,7 @@ Status parse_options(int argc, char** argv, JournalOptions& options) {
              if (options.heartbeat_ms < 10) return usage_error("10ms at least");
              return {};
            }},
+          {"--keep", 0, "", "go on serving MNT where the process that does so is killed", cli::set_flag(options.keeps)},
           {"--status", 0, "", "print how the tfs_journal of MNT is, and the position of its stream",
            cli::set_flag(options.asks_status)},
           {"--json", 0, "", "with --status: as JSON", cli::set_flag(options.is_json)},

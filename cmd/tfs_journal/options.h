@@ -15,6 +15,7 @@ struct JournalOptions {
   journal::MountOptions mount;
   std::string output;  // --output, or empty: standard output
   uint64_t heartbeat_ms = 1000;
+  bool keeps = false;  // --keep
   bool asks_status = false, is_json = false;
   cli::Ready ready;
   bool is_done = false;     // --help or --version

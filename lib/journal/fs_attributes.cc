@@ -12,6 +12,7 @@
 
 #include "lib/journal/filesystem.h"
 #include "lib/journal/fuse_bits.h"
+#include "lib/journal/request_context.h"
 #include "lib/sys/io.h"
 
 namespace tfs::journal {
@@ -149,7 +150,7 @@ int Filesystem::set_xattr(uint64_t id, const char* name, ByteView value, int fla
   {
     WithoutFsetid without(kills_sgid);
     AsCaller as(kills_sgid ? Caller{0, gid, 0} : Caller{});
-    if (::setxattr(ProcPath(fd).text, name, value.data(), value.size(), flags) != 0) {
+    if (::setxattr(ProcPath(fd).text, name, value.data(), value.size(), flags) != 0 && !was_done_before(errno, EEXIST)) {
       int error = errno;
       if (is_acl(name)) put_mode(*target, fd, st.st_mode);  // the kernel takes the bit first
       return error;
@@ -169,7 +170,7 @@ int Filesystem::remove_xattr(uint64_t id, const char* name) {
   sys::Fd owned(fd);
   struct stat st {};
   if (is_acl(name) && ::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
-  if (::removexattr(ProcPath(fd).text, name) != 0) return errno;
+  if (::removexattr(ProcPath(fd).text, name) != 0 && !was_done_before(errno, ENODATA)) return errno;
   put_xattr(*target, fd, name, nullptr, st.st_mode);
   return 0;
 }

@@ -13,6 +13,8 @@
 
 #include "lib/format/rel_path.h"
 #include "lib/journal/filesystem.h"
+#include "lib/journal/flights.h"
+#include "lib/journal/request_context.h"
 #include "lib/journal/scanner.h"
 
 namespace tfs::journal {
@@ -84,7 +86,7 @@ int Filesystem::make(uint64_t parent, const char* name, const Caller& caller, En
   if (!ref.is_open()) return -ref.fd();
   {
     AsCaller as(caller);
-    if (make_it.call(ref.fd()) != 0) return errno;
+    if (make_it.call(ref.fd()) != 0 && !was_done_before(errno, EEXIST)) return errno;
   }
   Identity identity;
   if (int error = store_.identify(ref.fd(), name, out.attributes, identity)) return error;
@@ -185,7 +187,7 @@ int Filesystem::create(uint64_t parent, const char* name, mode_t mode, int flags
       handle = FileHandle(fd.release(), false);
       return 0;
     }
-    if (errno != EEXIST || (flags & O_EXCL)) return errno;
+    if (errno != EEXIST || ((flags & O_EXCL) && !was_done_before(errno, EEXIST))) return errno;
   }
   // It was there after all: a plain open. O_TRUNC is not lost, the kernel sends it as SETATTR where it saw the file.
   if (int error = lookup(parent, name, out)) return error;
@@ -245,7 +247,8 @@ int Filesystem::link(uint64_t id, uint64_t parent, const char* name, Entry& out)
   int fd = store_.open_node(*target, O_PATH | O_NOFOLLOW);
   if (fd < 0) return -fd;
   sys::Fd owned(fd);
-  if (::linkat(AT_FDCWD, ProcPath(fd).text, ref.fd(), name, AT_SYMLINK_FOLLOW) != 0) return errno;
+  if (::linkat(AT_FDCWD, ProcPath(fd).text, ref.fd(), name, AT_SYMLINK_FOLLOW) != 0 && !was_done_before(errno, EEXIST))
+    return errno;
   if (::fstatat(fd, "", &out.attributes, AT_EMPTY_PATH) != 0) return errno;
   format::Time parent_mtime = mtime_of(ref.fd());
 
@@ -383,14 +386,17 @@ void Filesystem::release(uint64_t id, const FileHandle& handle, bool has_room) {
   if (target == nullptr) return;
   int fd = handle.fd();
   uint64_t ino = target->ino;
-  if (fd >= 0) store_.note_close(*target, fd);
-  if (!table_.remove_open_unless_held(*target)) {
+  bool is_closed = fd >= 0 && !store_.note_close(*target, fd);  // by a process that was killed
+  if (is_closed || !table_.remove_open_unless_held(*target)) {
     std::optional<Recorder::Room> room;
     if (!has_room) room.emplace(recorder_);
     Recorder::Section section(recorder_);
-    if (table_.remove_open(*target)) section.put(ino, 0, format::Forget{});
+    bool is_let_go = is_closed ? table_.let_go_if_closed(*target) : table_.remove_open(*target);
+    if (is_let_go) section.put(ino, 0, format::Forget{});
   }
-  if (fd >= 0) ::close(fd);
+  // Before its number can be another one's.
+  if (Flight* flight = request_context().flight) flight->note_done();
+  if (fd >= 0 && !is_closed) ::close(fd);
 }
 
 }  // namespace tfs::journal

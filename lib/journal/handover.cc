@@ -151,8 +151,6 @@ std::vector<char*> environment_with(std::string& value) {
   return out;
 }
 
-void set_inherited(int fd, bool on) { ::fcntl(fd, F_SETFD, on ? 0 : FD_CLOEXEC); }
-
 // What is open in the store: FUSE's file handles, and what has no name any more.
 std::vector<int> store_descriptors(const Store& store) {
   std::vector<int> found;
@@ -239,17 +237,18 @@ Status read_nodes(int fd, NodeTable& table, Store& store) {
   return in.is_short() ? not_whole() : Status();
 }
 
-Error become_successor(const std::string& path, char* const argv[], int handover, const Handover& what, const Store& store) {
+void let_inherit(int handover, const Handover& what, const Store& store) {
   std::vector<int> kept = store_descriptors(store);
-  for (int fd : {handover, what.fuse, what.lock, what.output}) {
-    if (fd >= 0) kept.push_back(fd);
-  }
-  for (int fd : kept) set_inherited(fd, true);
+  for (int fd : {handover, what.fuse, what.lock, what.output}) kept.push_back(fd);
+  for (int fd : kept) ::fcntl(fd, F_SETFD, 0);
+}
+
+Error become_successor(const std::string& path, char* const argv[], int handover) {
   std::string value = variable(std::to_string(handover));
   std::vector<char*> environment = environment_with(value);
   ::execve(path.c_str(), argv, environment.data());
   int error = errno;
-  for (int fd : kept) set_inherited(fd, false);
+  keep_descriptors_to_ourselves();
   return system_error("journal.handover.exec", error, "unable to run " + escape(path));
 }
 

@@ -46,8 +46,11 @@ Result<sys::Fd> write_handover(const Handover& handover, const NodeTable& table,
 Result<Handover> read_handover(int fd);
 Status read_nodes(int fd, NodeTable& table, Store& store);
 
-// Becomes the program at `path`. Returns only where that fails, with all as it was.
-Error become_successor(const std::string& path, char* const argv[], int handover, const Handover& what, const Store& store);
+// What the successor needs stays open for it.
+void let_inherit(int handover, const Handover& what, const Store& store);
+
+// Becomes the program at `path`. Returns only where that fails, and then nothing is inherited any more.
+Error become_successor(const std::string& path, char* const argv[], int handover);
 
 // After execve: what was left open for this program is not for those that it starts.
 void keep_descriptors_to_ourselves();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -20,14 +21,36 @@ void unlink_from(std::vector<Node*>& buckets, uint64_t key, Node* Node::*next, N
 
 }  // namespace
 
-NodeTable::NodeTable(const Identity& root) : by_id_(1024), by_ino_(1024) {
+NodeTable::NodeTable(const Identity& root, std::span<std::byte> memory) : arena_(memory), by_id_(1024), by_ino_(1024) {
+  take_up();
+  if (root_ != nullptr) return;
   root_ = &find_or_make(root);
   root_->lookups = 1;
 }
 
-NodeTable::~NodeTable() {
-  for (Node* head : by_id_) {
-    while (head != nullptr) delete std::exchange(head, head->next_by_id);
+// What a killed process has left. Of two nodes that had one inode number after each other the later one has it now.
+void NodeTable::take_up() {
+  std::vector<Node*> nodes;
+  std::vector<Name*> names;
+  arena_.each([&](uint32_t kind, void* object) {
+    if (kind == kNodeKind) nodes.push_back(static_cast<Node*>(object));
+    if (kind == kNameKind) names.push_back(static_cast<Name*>(object));
+  });
+  std::ranges::sort(nodes, {}, &Node::id);
+  for (Node* node : nodes) {
+    new (&node->lock) NodeLock;
+    node->children = node->opens = 0;
+    node->changes = 0;
+    node->default_acl = node->gives_flags = 0;
+    node->lacks_capability = false;
+    node->names = nullptr;
+    insert(*node);
+    next_id_ = node->id + 1;
+  }
+  if (!nodes.empty()) root_ = nodes.front();
+  for (Name* name : names) {
+    name->next = std::exchange(name->node->names, name);
+    name->parent->children += 1;
   }
 }
 
@@ -49,28 +72,32 @@ Node* NodeTable::find_ino(uint64_t ino) {
 Node& NodeTable::find_or_make(const Identity& identity) {
   Node* node = by_ino_[spread(identity.ino) & (by_ino_.size() - 1)];
   while (node != nullptr && node->ino != identity.ino) node = node->next_by_ino;
-  if (node != nullptr) {
-    if (node->handle == identity.handle && node->is_directory == identity.is_directory) return *node;
-    unlink_from(by_ino_, node->ino, &Node::next_by_ino, node);
-  }
-  if (count_ >= by_id_.size()) rehash();
-  node = new Node;
+  if (node != nullptr && node->handle == identity.handle && node->is_directory == identity.is_directory) return *node;
+  node = new (arena_.allocate(sizeof(Node))) Node;
   node->id = next_id_++;
   node->ino = identity.ino;
   node->handle = identity.handle;
   node->is_directory = identity.is_directory;
-  link_in(*node);
-  Node*& bucket = by_ino_[spread(node->ino) & (by_ino_.size() - 1)];
-  node->next_by_ino = bucket;
-  bucket = node;
-  count_ += 1;
+  Arena::use(node, kNodeKind);
+  insert(*node);
   return *node;
 }
 
-void NodeTable::link_in(Node& node) {
-  Node*& bucket = by_id_[spread(node.id) & (by_id_.size() - 1)];
-  node.next_by_id = bucket;
-  bucket = &node;
+// With mutex_ held, or alone.
+void NodeTable::insert(Node& node) {
+  if (count_ >= by_id_.size()) rehash();
+  auto link_in = [](std::vector<Node*>& buckets, uint64_t key, Node* Node::*next, Node& of) {
+    Node*& bucket = buckets[spread(key) & (buckets.size() - 1)];
+    of.*next = std::exchange(bucket, &of);
+  };
+  link_in(by_id_, node.id, &Node::next_by_id, node);
+  for (Node* other = by_ino_[spread(node.ino) & (by_ino_.size() - 1)]; other != nullptr; other = other->next_by_ino) {
+    if (other->ino != node.ino) continue;
+    unlink_from(by_ino_, other->ino, &Node::next_by_ino, other);
+    break;
+  }
+  link_in(by_ino_, node.ino, &Node::next_by_ino, node);
+  count_ += 1;
 }
 
 void NodeTable::rehash() {
@@ -102,11 +129,10 @@ Node* NodeTable::enter_unless_changed(Node& dir, std::string_view name, const Id
   if (dir.changes.load() != changes) return nullptr;
   Node& node = find_or_make(identity);
   node.lookups += lookups;
-  for (Name* n = node.names.get(); n != nullptr; n = n->next.get()) {
-    if (n->parent == &dir && n->text == name) return &node;
+  for (Name* n = node.names; n != nullptr; n = n->next) {
+    if (n->parent == &dir && n->text() == name) return &node;
   }
-  node.names = std::make_unique<Name>(Name{&dir, std::string(name), std::move(node.names)});
-  dir.children += 1;
+  put_name(node, dir, name);
   return &node;
 }
 
@@ -163,20 +189,40 @@ std::vector<Node*> NodeTable::held_nodes() {
   return held;
 }
 
+// With mutex_ held.
+void NodeTable::put_name(Node& node, Node& dir, std::string_view text) {
+  auto* name = static_cast<Name*>(arena_.allocate(sizeof(Name) + text.size()));
+  *name = {&dir, &node, node.names, static_cast<uint16_t>(text.size())};
+  std::copy(text.begin(), text.end(), reinterpret_cast<char*>(name + 1));
+  Arena::use(name, kNameKind);
+  node.names = name;
+  dir.children += 1;
+}
+
 void NodeTable::add_name(Node& node, Node& dir, std::string_view name) {
   std::lock_guard guard(mutex_);
-  node.names = std::make_unique<Name>(Name{&dir, std::string(name), std::move(node.names)});
-  dir.children += 1;
+  put_name(node, dir, name);
 }
 
 void NodeTable::remove_name(Node& node, Node& dir, std::string_view name) {
   std::lock_guard guard(mutex_);
-  for (std::unique_ptr<Name>* at = &node.names; *at != nullptr; at = &(*at)->next) {
-    if ((*at)->parent != &dir || (*at)->text != name) continue;
-    *at = std::move((*at)->next);
+  for (Name** at = &node.names; *at != nullptr; at = &(*at)->next) {
+    if ((*at)->parent != &dir || (*at)->text() != name) continue;
+    Name* gone = std::exchange(*at, (*at)->next);
+    arena_.free(gone);
     dir.children -= 1;
     return;
   }
+}
+
+Node* NodeTable::find_name(Node& dir, std::string_view name) {
+  std::lock_guard guard(mutex_);
+  Node* found = nullptr;
+  arena_.each([&](uint32_t kind, void* object) {
+    auto* here = static_cast<Name*>(object);
+    if (kind == kNameKind && here->parent == &dir && here->text() == name) found = here->node;
+  });
+  return found;
 }
 
 void NodeTable::forget(uint64_t id, uint64_t lookups) {
@@ -195,15 +241,18 @@ void NodeTable::drop_if_unused(Node* node) {
     node = unused.back();
     unused.pop_back();
     if (node == root_ || node->lookups > 0 || node->children > 0 || node->opens > 0) continue;
-    for (Name* n = node->names.get(); n != nullptr; n = n->next.get()) {
-      n->parent->children -= 1;
-      if (n->parent->children == 0) unused.push_back(n->parent);
+    while (Name* name = node->names) {
+      node->names = name->next;
+      name->parent->children -= 1;
+      if (name->parent->children == 0) unused.push_back(name->parent);
+      arena_.free(name);
     }
     unlink_from(by_id_, node->id, &Node::next_by_id, node);
     unlink_from(by_ino_, node->ino, &Node::next_by_ino, node);
     std::erase(unused, node);
-    if (node->grave >= 0) ::close(node->grave);
-    delete node;
+    int grave = node->grave;
+    arena_.free(node);  // first: whoever takes up the table would take the number of what is closed for its own
+    if (grave >= 0) ::close(grave);
     count_ -= 1;
   }
 }
@@ -232,6 +281,13 @@ bool NodeTable::remove_open(Node& node) {
   bool was_held = std::exchange(node.is_held, false);
   drop_if_unused(&node);
   return was_held;
+}
+
+bool NodeTable::let_go_if_closed(Node& node) {
+  std::lock_guard guard(mutex_);
+  if (node.opens > 0 || !std::exchange(node.is_held, false)) return false;
+  drop_if_unused(&node);
+  return true;
 }
 
 bool NodeTable::hold_if_nameless(Node& node) {
@@ -269,13 +325,13 @@ NodeTable::PathResult NodeTable::path_of(Node& node, std::string& out, size_t li
   size_t size = 0;
   for (Node* n = &node; n != root_; n = n->names->parent) {
     if (n->names == nullptr) return PathResult::kNameless;
-    size += n->names->text.size() + 1;
+    size += n->names->size + size_t{1};
   }
   size -= 1;
   if (size > limit) return PathResult::kTooDeep;
   out.resize(size);
   for (Node* n = &node; n != root_; n = n->names->parent) {
-    const std::string& text = n->names->text;
+    std::string_view text = n->names->text();
     size -= text.size();
     std::copy(text.begin(), text.end(), out.begin() + static_cast<ptrdiff_t>(size));
     if (size > 0) out[--size] = '/';
@@ -291,7 +347,7 @@ std::vector<SavedNode> NodeTable::save() const {
     for (const Node* node = head; node != nullptr; node = node->next_by_id) {
       SavedNode& saved = nodes.emplace_back();
       saved = {node->id, node->ino, node->lookups, node->handle, node->opens, node->is_directory, node->is_held, node->grave, {}};
-      for (const Name* n = node->names.get(); n != nullptr; n = n->next.get()) saved.names.emplace_back(n->parent->id, n->text);
+      for (const Name* n = node->names; n != nullptr; n = n->next) saved.names.emplace_back(n->parent->id, n->text());
     }
   }
   // Of two that had one inode number after each other the one that has it now comes last.
@@ -323,6 +379,34 @@ void NodeTable::load(const std::vector<SavedNode>& nodes) {
     }
   }
   next_id_ = last + 1;
+}
+
+std::vector<int> NodeTable::graves() const {
+  std::lock_guard guard(mutex_);
+  std::vector<int> found;
+  for (const Node* head : by_id_) {
+    for (const Node* node = head; node != nullptr; node = node->next_by_id) {
+      if (node->grave >= 0) found.push_back(node->grave);
+    }
+  }
+  return found;
+}
+
+void NodeTable::add_taken_open(Node& node) {
+  std::lock_guard guard(mutex_);
+  node.opens += 1;
+}
+
+void NodeTable::finish_taking_up() {
+  std::lock_guard guard(mutex_);
+  std::vector<Node*> unused;
+  for (Node* head : by_id_) {
+    for (Node* node = head; node != nullptr; node = node->next_by_id) {
+      if (node->opens > 0 && node->names == nullptr && node->grave < 0) node->is_held = true;
+      if (node->lookups == 0 && node->children == 0 && node->opens == 0) unused.push_back(node);
+    }
+  }
+  for (Node* node : unused) drop_if_unused(node);
 }
 
 size_t NodeTable::size() const {

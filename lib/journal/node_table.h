@@ -3,7 +3,10 @@
 // A node is known by inode number and file handle, never by a path (a rename of any ancestor would break it) and never by a
 // descriptor of its own (each would pin 1.5 KiB of kernel memory and the limit is often 20,000). Paths are built from the
 // names when a frame needs one. A node lives while the kernel counts lookups of it, or names below it need it as a parent:
-// memory is bounded by what the kernel holds, about 150 bytes and the name each.
+// memory is bounded by what the kernel holds, about 200 bytes and the name each.
+//
+// Nodes and names lie in an arena (arena.h), each change of which leaves a table that a successor can take up: where the arena that
+// it is given holds nodes, a table begins with these.
 //
 // Threads: every method may be called by any thread; one mutex inside, never held while anything blocks. Names are changed by the
 // journal section alone (recorder.h), so that a path is right at its frame's place in the stream; only lookups add names beside it.
@@ -14,13 +17,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "lib/journal/arena.h"
 #include "lib/journal/node_lock.h"
 
 namespace tfs::journal {
@@ -38,8 +42,10 @@ struct Node;
 
 struct Name {
   Node* parent;
-  std::string text;
-  std::unique_ptr<Name> next;
+  Node* node;
+  Name* next;  // of the same node
+  uint16_t size;
+  std::string_view text() const { return {reinterpret_cast<const char*>(this + 1), size}; }
 };
 
 struct Node {
@@ -56,7 +62,7 @@ struct Node {
   std::atomic<bool> lacks_capability{false};  // of a file: it has no security.capability for sure
   bool is_directory = false;
   bool is_held = false;  // nameless now or before; the mirror keeps it by id until FORGET
-  std::unique_ptr<Name> names;
+  Name* names = nullptr;
   // O_PATH descriptor of an object whose last link has gone but that the kernel still refers to (a cwd, an O_PATH descriptor of
   // a program's): all works on it as on any filesystem, and nothing of it concerns the journal unless it is held.
   std::atomic<int> grave{-1};
@@ -82,8 +88,8 @@ struct SavedNode {
 
 class NodeTable {
  public:
-  explicit NodeTable(const Identity& root);
-  ~NodeTable();
+  // In `memory`, which outlives it.
+  NodeTable(const Identity& root, std::span<std::byte> memory);
   NodeTable(const NodeTable&) = delete;
   NodeTable& operator=(const NodeTable&) = delete;
 
@@ -110,6 +116,9 @@ class NodeTable {
   // All that is nameless and held, with one lookup more each.
   std::vector<Node*> held_nodes();
 
+  // The node that has this name, looked for among all names; or null.
+  Node* find_name(Node& dir, std::string_view name);
+
   void remove_name(Node& node, Node& dir, std::string_view name);
   void add_name(Node& node, Node& dir, std::string_view name);
 
@@ -122,6 +131,8 @@ class NodeTable {
   bool remove_open_unless_held(Node& node);
   // The same for a held object, in the journal section; true where this was the last one and the mirror may let it go.
   bool remove_open(Node& node);
+  // What a killed process had let go, but for the word of it. True where the mirror may let it go.
+  bool let_go_if_closed(Node& node);
   // Whether an object that has just lost a name must be held from now on: it has no other, is open, and is not held already.
   bool hold_if_nameless(Node& node);
 
@@ -144,13 +155,26 @@ class NodeTable {
   std::vector<SavedNode> save() const;
   void load(const std::vector<SavedNode>& nodes);
 
+  // The graves' descriptors.
+  std::vector<int> graves() const;
+
+  // Of what a killed process has left: one of the descriptors that are open for it; then, behind all of these: what is open and
+  // nameless is held, what nobody needs goes.
+  void add_taken_open(Node& node);
+  void finish_taking_up();
+
  private:
+  static constexpr uint32_t kNodeKind = 1, kNameKind = 2;
+
+  void take_up();
   Node& find_or_make(const Identity& identity);
+  void insert(Node& node);
+  void put_name(Node& node, Node& dir, std::string_view name);
   void drop_if_unused(Node* node);
   void rehash();
-  void link_in(Node& node);
 
   mutable std::mutex mutex_;
+  Arena arena_;
   std::vector<Node*> by_id_, by_ino_;  // chained hash tables; buckets a power of two
   size_t count_ = 0;
   uint64_t next_id_ = 1;

@@ -4,7 +4,8 @@
 
 namespace tfs::journal {
 
-Output::Output(std::function<void(const Error&)> on_lost) : own_(std::make_unique_for_overwrite<Ring>()), ring_(*own_) {
+void Output::write_here(std::function<void(int)> on_lost) {
+  ring_.change_writer();
   writer_ = std::thread([this, told = std::move(on_lost)] { ring_.write_out(told); });
 }
 
@@ -15,7 +16,7 @@ Output::~Output() {
 bool Output::reserve(size_t size) {
   size_t reserved = reserved_;
   do {
-    if (!ring_.is_lost() && ring_.used() + reserved + size > Ring::kCapacity) return false;
+    if (!ring_.is_lost() && ring_.used() + reserved + size > Ring::kForRequests) return false;
   } while (!reserved_.compare_exchange_weak(reserved, reserved + size));
   return true;
 }

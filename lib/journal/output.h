@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <thread>
 
@@ -21,17 +20,20 @@ namespace tfs::journal {
 
 class Output {
  public:
-  // With a ring and a writing thread of its own. `on_lost` is called, from that thread, when the reader has gone: from then on frames
-  // are thrown away, for programs on the mount go on. Begins without a reader.
-  explicit Output(std::function<void(const Error&)> on_lost);
-  // With a ring that another process writes out.
+  // The ring begins without a reader, or as another process has left it, and is written out by someone else.
   explicit Output(Ring& ring) : ring_(ring) {}
   ~Output();
+
+  // Starts a thread that writes. `on_lost` is called from it with errno when the reader has gone: from then on frames are thrown away, for
+  // programs on the mount go on.
+  void write_here(std::function<void(int)> on_lost);
 
   // Waits until all is written or lost; true where it was lost. Then attach() gives a new reader. In the journal section.
   bool drain() { return ring_.drain(); }
   // The stream goes to `fd` from `position` on: what is appended next is its beginning, and note_begun() follows.
   void attach(sys::Fd fd, const format::Position& position) { ring_.attach(fd.release(), position); }
+  // Another epoch for the same reader, which begins with the next frame. note_begun() follows.
+  void begin_epoch(const format::Epoch& epoch) { ring_.begin_epoch(epoch); }
   void note_begun() { ring_.note_begun(); }
 
   // Room for a frame of at most `size` bytes: at once or not at all, or waiting. Pairs with release().
@@ -54,7 +56,6 @@ class Output {
   size_t backlog() const { return ring_.used(); }  // bytes not written yet
 
  private:
-  std::unique_ptr<Ring> own_;
   Ring& ring_;
   std::atomic<size_t> reserved_{0};
   std::thread writer_;

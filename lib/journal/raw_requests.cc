@@ -64,13 +64,39 @@ void fill_attributes(const struct stat& st, fuse_attr& out) {
 
 }  // namespace
 
+bool changes_something(const fuse_in_header& header) {
+  switch (header.opcode) {
+    case FUSE_SETATTR:
+    case FUSE_SYMLINK:
+    case FUSE_MKNOD:
+    case FUSE_MKDIR:
+    case FUSE_UNLINK:
+    case FUSE_RMDIR:
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+    case FUSE_LINK:
+    case FUSE_WRITE:
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case FUSE_SETXATTR:
+    case FUSE_REMOVEXATTR:
+    case FUSE_CREATE:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case kOpTmpfile: return true;
+    case FUSE_IOCTL:
+      return !Control::is_ours(reinterpret_cast<const fuse_ioctl_in*>(&header + 1)->cmd);  // they wait by themselves
+    default: return false;
+  }
+}
+
 int reply_raw(int fd, uint64_t unique, int error, ByteView body) {
   fuse_out_header head{};
   head.len = static_cast<uint32_t>(sizeof head + body.size());
   head.error = -error;
   head.unique = unique;
   iovec parts[] = {{&head, sizeof head}, {const_cast<std::byte*>(body.data()), body.size()}};
-  before_reply();
+  before_reply(parts);
   return ::writev(fd, parts, body.empty() ? 1 : 2) < 0 ? errno : 0;
 }
 

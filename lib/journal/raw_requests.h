@@ -2,6 +2,8 @@
 // bytes. Structures are those of <linux/fuse.h>; what newer headers have and ours may not is written out.
 #pragma once
 
+#include <linux/fuse.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,6 +23,9 @@ struct RawRequest {
 
 // `error` is positive, or 0 and then `body` follows. Returns the errno of the write: ENOENT where the caller was interrupted.
 int reply_raw(int fd, uint64_t unique, int error, ByteView body);
+
+// Whether it takes a place in the stream.
+bool changes_something(const fuse_in_header& header);
 
 void do_release(Filesystem& filesystem, const RawRequest& request, bool has_room);  // does not answer
 void answer_setxattr(Filesystem& filesystem, const RawRequest& request);

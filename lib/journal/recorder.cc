@@ -32,14 +32,29 @@ void Recorder::attach(sys::Fd fd, bool store_is_empty) {
     seq_ = 0;
   }
   output_.attach(std::move(fd), {epoch_, seq_});
+  put_hello(store_is_empty);
+}
+
+void Recorder::put_hello(bool store_is_empty) {
   format::Hello hello;
   hello.flags = seq_ == 0 && store_is_empty ? format::kHelloEmpty : 0;
   hello.epoch = epoch_;
   hello.time = now();
   hello.host = std::string_view(source_.host).substr(0, format::kMaxText);
   hello.store = std::string_view(source_.store).substr(0, format::kMaxText);
-  put({0, 0, 0}, hello, 0, false);  // the ring is empty: there is room
+  put({0, 0, 0}, hello, 0, false);  // there is room: Ring::kForRequests
   output_.note_begun();
+}
+
+void Recorder::take_up(const format::Position& position, bool goes_on) {
+  std::lock_guard guard(mutex_);
+  epoch_ = position.epoch;
+  seq_ = position.seq;
+  if (goes_on || output_.is_lost()) return;
+  epoch_ = new_epoch();
+  seq_ = 0;
+  output_.begin_epoch(epoch_);
+  put_hello(false);
 }
 
 void Recorder::take_over(const format::Position& position, sys::Fd fd) {

@@ -37,6 +37,9 @@ class Recorder {
   // Goes on where a predecessor was, with the reader that it had, if `fd` is open.
   void take_over(const format::Position& position, sys::Fd fd);
 
+  // Goes on where one that was killed was, with the reader that it had, if there is one: in its epoch, or with a new one.
+  void take_up(const format::Position& position, bool goes_on);
+
   // Waits for room for one frame without [data] (or for `size` bytes), and holds it: for the rare request that changes something unannounced.
   class Room {
    public:
@@ -101,6 +104,7 @@ class Recorder {
   template <class R>
   void put(const format::Label& label, const R& record, uint32_t data_checksum, bool is_lost);
   void put_gap(uint64_t seq);
+  void put_hello(bool store_is_empty);
 
   NodeTable& table_;
   Output& output_;

@@ -2,24 +2,32 @@
 #pragma once
 
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <cstddef>
 #include <span>
 
 namespace tfs::journal {
 
+class Flight;
 struct MountOptions;
 
 // What libfuse hides of a request, noted from its raw form.
 struct RequestContext {
   bool kills_set_id = false;
+  bool is_done_again = false;  // it was begun by a process that was killed (redo.h)
+  Flight* flight = nullptr;    // which keeps the answer, if anything does
 };
 RequestContext& request_context();
 
 // What was done for a request is seen by whoever does one that the kernel sends because of its reply. The kernel orders the two, in a way
 // that neither the memory model nor a sanitizer knows of: so it is said here.
-void before_reply();
+// And a flight keeps the answer, so that it can be given again.
+void before_reply(std::span<const iovec> parts);
 void after_receive();
+
+// What a request that is done again finds done: by itself.
+bool was_done_before(int error, int sign);
 
 // A buffer of this thread, for a reply; good until the next call.
 std::span<std::byte> thread_buffer(size_t size);

@@ -1,15 +1,16 @@
 #include "lib/journal/ring.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 
 #include "lib/base/check.h"
 #include "lib/sys/futex.h"
-#include "lib/sys/io.h"
 
 namespace tfs::journal {
 namespace {
@@ -19,6 +20,23 @@ constexpr size_t kWriteSize = size_t{256} << 10;  // one write(2): large enough 
 constexpr size_t kWakeAt = Ring::kCapacity / 32;
 constexpr int kActivePauseMs = 1;
 constexpr uint64_t kFewFrames = 8;  // in such a pause: each of them wakes the writer
+
+// errno of write(2), which is done when all is written.
+int write_bytes(int fd, const std::byte* bytes, size_t size) {
+  while (size > 0) {
+    ssize_t n = ::write(fd, bytes, size);
+    if (n >= 0) {
+      bytes += n;
+      size -= static_cast<size_t>(n);
+    } else if (errno == EAGAIN) {
+      pollfd ready{fd, POLLOUT, 0};
+      ::poll(&ready, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -67,6 +85,18 @@ void Ring::attach(int fd, const format::Position& position) {
   is_lost_ = false;
 }
 
+void Ring::change_writer() {
+  if (is_writing_) lose(EPIPE);
+  writer_ = kAwake;
+}
+
+void Ring::begin_epoch(const format::Epoch& epoch) {
+  has_begun_ = false;
+  next_end_ = UINT64_MAX;
+  epoch_ = epoch;
+  seq_ = 0;
+}
+
 format::Position Ring::position() const {
   return {epoch_, next_end_.load() == appended_.load() ? next_seq_.load() : seq_.load()};
 }
@@ -90,7 +120,7 @@ Status Ring::finish() {
     wait_for_room(seen);
   }
   if (!has_been_read_) return Error{Kind::kSystem, 0, "journal.output.none", "nobody has read the stream"};
-  if (is_lost()) return system_error("journal.output.write", lost_errno_, "unable to write the stream");
+  if (is_lost()) return why_lost();
   return {};
 }
 
@@ -105,7 +135,7 @@ void Ring::tell_of_room() {
   if (room_waiters_.load() > 0) sys::futex_wake_all(room_);
 }
 
-void Ring::write_out(const std::function<void(const Error&)>& on_lost) {
+void Ring::write_out(const std::function<void(int)>& on_lost) {
   using Clock = std::chrono::steady_clock;
   Clock::time_point since = Clock::now();
   uint64_t counted = 0;
@@ -127,16 +157,15 @@ void Ring::write_out(const std::function<void(const Error&)>& on_lost) {
   tell_of_room();
 }
 
-void Ring::write_all(const std::function<void(const Error&)>& on_lost) {
+void Ring::write_all(const std::function<void(int)>& on_lost) {
   while (used() > 0) {
     uint64_t begin = written_.load();
     std::byte* from = at(begin);
     size_t size = std::min({used(), static_cast<size_t>(bytes_ + kCapacity - from), kWriteSize});
     is_writing_ = true;
-    Status status = sys::write_all("journal.output.write", fd_, ByteView(from, size));
-    if (!status) {
-      on_lost(status.error());
-      lose(status.error().sys_errno);
+    if (int error = write_bytes(fd_, from, size)) {
+      lose(error);
+      on_lost(error);
     } else {
       written_ = begin + size;
       is_writing_ = false;

@@ -25,6 +25,8 @@ class Ring {
  public:
   static constexpr size_t kCapacity = size_t{8} << 20;
   static_assert(kCapacity >= 4 * format::kMaxFrame);
+  // What is for requests: HELLO of a new epoch finds room always.
+  static constexpr size_t kForRequests = kCapacity - 65536;
 
   // --- for the one that appends
 
@@ -45,6 +47,7 @@ class Ring {
   size_t used() const { return is_lost() ? 0 : static_cast<size_t>(appended_.load() - written_.load()); }
   bool is_lost() const { return is_lost_.load(); }
   int descriptor() const { return is_lost() ? -1 : fd_.load(); }
+  Error why_lost() const { return system_error("journal.output.write", lost_errno_, "unable to write the stream"); }
 
   // Changes when there may be more room.
   uint32_t room_event() const { return room_.load(); }
@@ -55,15 +58,22 @@ class Ring {
   format::Position position() const;
   bool has_begun() const { return has_begun_; }
 
-  // --- for the one that writes: until finish() is asked for. `on_lost` is called when the reader has gone.
-  void write_out(const std::function<void(const Error&)>& on_lost);
+  // The one that wrote is gone, and another one begins to. Where it was in the midst of it, nobody knows how far: the reader is lost.
+  void change_writer();
+
+  // Begins another epoch for the same reader, whatever is still to be written. note_begun() follows.
+  void begin_epoch(const format::Epoch& epoch);
+
+  // --- for the one that writes: until finish() is asked for. `on_lost` is called with errno when the reader has gone. Takes no locks and
+  // no memory, so that the process can be cloned at any time.
+  void write_out(const std::function<void(int)>& on_lost);
 
  private:
   enum WriterState : uint32_t { kAwake, kSleeps, kDozes };
 
   std::byte* at(uint64_t offset) { return bytes_ + (offset - origin_.load()) % kCapacity; }
   void put(uint64_t offset, ByteView bytes);
-  void write_all(const std::function<void(const Error&)>& on_lost);
+  void write_all(const std::function<void(int)>& on_lost);
   void lose(int error);
   void sleep();
   void doze();
@@ -75,7 +85,8 @@ class Ring {
   format::Epoch epoch_;
   std::atomic<uint64_t> frames_{0};
   std::atomic<int> fd_{-1}, lost_errno_{0};
-  std::atomic<bool> has_begun_{false}, is_lost_{true}, has_been_read_{false}, is_writing_{false}, is_ending_{false}, has_ended_{false};
+  std::atomic<bool> has_begun_{false}, is_lost_{true}, has_been_read_{false}, is_writing_{false}, is_ending_{false},
+      has_ended_{false};
   // Words for futex(2): what the writer does, and a count.
   std::atomic<uint32_t> writer_{kAwake}, room_{0}, room_waiters_{0};
   alignas(4096) std::byte bytes_[kCapacity];

@@ -133,8 +133,8 @@ Scanner::Ref::~Ref() {
   if (node_ != nullptr) table_->forget(node_->id, 1);
 }
 
-Scanner::Scanner(Store& store, NodeTable& table, Recorder& recorder, Output& output)
-    : store_(store), table_(table), recorder_(recorder), output_(output) {}
+Scanner::Scanner(Store& store, NodeTable& table, Recorder& recorder, Output& output, std::atomic<int>& unfinished)
+    : store_(store), table_(table), recorder_(recorder), output_(output), unfinished_(unfinished) {}
 
 int Scanner::start(control::ScanRequest& request) {
   request.path[control::kPathSize - 1] = '\0';
@@ -150,6 +150,7 @@ int Scanner::start(control::ScanRequest& request) {
   rate_ = request.bytes_per_second;
   names_ = bytes_ = 0;
   is_running_ = true;
+  unfinished_ = 1;
   is_stopping_ = false;
   thread_ = std::thread([this, request] { run(request); });
   return 0;
@@ -229,6 +230,7 @@ bool Scanner::end_if_done() {
   if (!queue_.empty()) return false;
   is_running_ = false;
   section.put(0, 0, format::ScanEnd{scan_, names_, bytes_});
+  unfinished_ = 0;
   return true;
 }
 

@@ -23,7 +23,8 @@ namespace tfs::journal {
 
 class Scanner {
  public:
-  Scanner(Store& store, NodeTable& table, Recorder& recorder, Output& output);
+  // `unfinished` counts scans that run.
+  Scanner(Store& store, NodeTable& table, Recorder& recorder, Output& output, std::atomic<int>& unfinished);
   ~Scanner() { stop(); }
   Scanner(const Scanner&) = delete;
   Scanner& operator=(const Scanner&) = delete;
@@ -81,6 +82,7 @@ class Scanner {
   NodeTable& table_;
   Recorder& recorder_;
   Output& output_;
+  std::atomic<int>& unfinished_;
 
   std::mutex start_mutex_;  // taken first: thread_
   mutable std::mutex mutex_;

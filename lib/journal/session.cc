@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "lib/base/escape.h"
 #include "lib/journal/fuse_bits.h"
@@ -49,32 +51,6 @@ std::string option_value(std::string_view text) {
   return out;
 }
 
-bool changes_something(const fuse_in_header& header) {
-  switch (header.opcode) {
-    case FUSE_SETATTR:
-    case FUSE_SYMLINK:
-    case FUSE_MKNOD:
-    case FUSE_MKDIR:
-    case FUSE_UNLINK:
-    case FUSE_RMDIR:
-    case FUSE_RENAME:
-    case FUSE_RENAME2:
-    case FUSE_LINK:
-    case FUSE_WRITE:
-    case FUSE_FSYNC:
-    case FUSE_FSYNCDIR:
-    case FUSE_SETXATTR:
-    case FUSE_REMOVEXATTR:
-    case FUSE_CREATE:
-    case FUSE_FALLOCATE:
-    case FUSE_COPY_FILE_RANGE:
-    case kOpTmpfile: return true;
-    case FUSE_IOCTL:
-      return !Control::is_ours(reinterpret_cast<const fuse_ioctl_in*>(&header + 1)->cmd);  // they wait by themselves
-    default: return false;
-  }
-}
-
 // What waits for a disk, for another request, or for the machine.
 bool may_take_long(const fuse_in_header& header) {
   switch (header.opcode) {
@@ -89,11 +65,19 @@ bool may_take_long(const fuse_in_header& header) {
 
 }  // namespace
 
+// A request that was being done so often when its process died is taken for the reason.
+constexpr uint32_t kMostCrashes = 3;
+
 struct Session::Buffer final : Workers::Slot {
   fuse_buf buf{};
   bool has_room = false;  // in the journal's ring, reserved for it
   bool is_answered = false;
-  ~Buffer() override { std::free(buf.mem); }
+  bool is_done_again = false;
+  Flights* flights = nullptr;
+  Flight* flight = nullptr;  // whose memory it is, where there are flights
+  Buffer() = default;
+  Buffer(Flights& all, Flight& one) : flights(&all), flight(&one) { buf.mem = &one.request(); }
+  ~Buffer() override { flight != nullptr ? flights->give_back(*flight, buf.size) : std::free(buf.mem); }
   fuse_in_header& header() const { return *static_cast<fuse_in_header*>(buf.mem); }
   size_t reserve() const { return header().len + kFrameReserve; }
 };
@@ -115,17 +99,18 @@ struct SessionHooks {
       for (int i = 0; i < count; i++) size += static_cast<ssize_t>(parts[i].iov_len);
       return size;
     }
-    before_reply();
+    before_reply({parts, static_cast<size_t>(count)});
     return ::writev(fd, parts, count);
   }
 };
 
-Session::Session(Filesystem& filesystem, Output& output, Control& control)
+Session::Session(Filesystem& filesystem, Output& output, Control& control, Estate& estate)
     : filesystem_(filesystem),
       output_(output),
       control_(control),
-      workers_({[] { return std::make_unique<Buffer>(); },
-                [this](Workers::Slot& slot) { return receive(static_cast<Buffer&>(slot)); },
+      estate_(estate),
+      flights_(estate.is_shared() ? std::make_unique<Flights>(estate.flight_memory()) : nullptr),
+      workers_({[this] { return make_buffer(); }, [this](Workers::Slot& slot) { return receive(static_cast<Buffer&>(slot)); },
                 [this](Workers::Slot& slot) { take(static_cast<Buffer&>(slot)); },
                 [this] {
                   if (!has_ended_.exchange(true) && !is_stopping_) on_end_();
@@ -183,6 +168,64 @@ Status Session::prepare(const MountOptions& options, const char* mountpoint) {
     return Error{Kind::kSystem, 0, "journal.session.hooks", "libfuse refuses our hooks"};
   }
   return {};
+}
+
+Status Session::take_up(const MountOptions& options) { return take_over(options, sys::Fd(estate_.fuse()), estate_.init()); }
+
+bool Session::has_doubtful(Redo& redo) {
+  return std::ranges::any_of(flights_->taken(), [&](Flight* flight) {
+    return flight->request().unique != 0 && flight->has_begun() && !flight->is_answered() && redo.is_doubtful(*flight);
+  });
+}
+
+void Session::do_again(Redo& redo) {
+  prepare_thread();
+  std::vector<Flight*> begun;
+  uint64_t last = 0;
+  for (Flight* flight : flights_->taken()) {
+    uint64_t unique = flight->request().unique;
+    bool is_over = unique == 0 || unique == last || flight->is_answered();
+    if (!is_over) last = unique;  // a request that was about to be put aside is in two flights
+    if (!is_over && flight->has_begun()) {
+      begun.push_back(flight);
+    } else if (!is_over) {
+      auto buffer = std::make_unique<Buffer>(*flights_, *flight);
+      buffer->buf.size = flight->request().len;
+      busy_ += 1;
+      parked_.push_back(std::move(buffer));
+    } else {
+      // Once more: where the answer had been given, nobody waits for it.
+      if (!flight->answer().empty())
+        static_cast<void>(::write(estate_.fuse(), flight->answer().data(), flight->answer().size()) < 0);
+      flights_->give_back(*flight, Flights::kRequestSize);
+    }
+  }
+  std::vector<bool> are_done;
+  for (Flight* flight : begun) are_done.push_back(redo.settle(*flight));
+  redo.finish();
+  for (size_t i = 0; i < begun.size(); i++) do_again(*begun[i], are_done[i]);
+}
+
+void Session::do_again(Flight& flight, bool is_done) {
+  Buffer buffer(*flights_, flight);
+  buffer.buf.size = flight.request().len;
+  buffer.is_done_again = true;
+  if (is_done || flight.note_crash() >= kMostCrashes) {
+    request_context() = {.flight = &flight};
+    reply_raw(estate_.fuse(), flight.request().unique, is_done ? 0 : EIO, {});
+    return;
+  }
+  busy_ += 1;
+  if (needs_room(buffer)) {
+    output_.wait_and_reserve(buffer.reserve());  // at once: it had room before
+    buffer.has_room = true;
+  }
+  handle_request(buffer);
+}
+
+std::unique_ptr<Session::Buffer> Session::make_buffer() {
+  Flight* flight = flights_ ? flights_->take() : nullptr;
+  return flight != nullptr ? std::make_unique<Buffer>(*flights_, *flight) : std::make_unique<Buffer>();
 }
 
 void Session::start(std::function<void()> on_end) {
@@ -255,8 +298,8 @@ void Session::work_parked() {
     std::unique_ptr<Buffer> buffer = std::move(parked_.front());
     parked_.pop_front();
     lock.unlock();
-    output_.wait_and_reserve(buffer->reserve());
-    buffer->has_room = true;
+    if (needs_room(*buffer)) output_.wait_and_reserve(buffer->reserve());
+    buffer->has_room = needs_room(*buffer);
     handle_request(*buffer);
     lock.lock();
   }
@@ -271,15 +314,21 @@ bool Session::needs_room(const Buffer& buffer) {
 // buffers are made for the largest. Nobody waits for the answer to a RELEASE, so it is given at once: the kernel's queue of what
 // goes on in the background, readahead for one, is not to fill with them.
 void Session::park(const Buffer& buffer) {
-  auto parked = std::make_unique<Buffer>();
+  std::unique_ptr<Buffer> parked = make_buffer();
   parked->buf.size = buffer.buf.size;
-  parked->buf.mem = std::malloc(buffer.buf.size);
+  if (parked->flight == nullptr) parked->buf.mem = std::malloc(buffer.buf.size);
   TFS_CHECK(parked->buf.mem != nullptr);
-  std::memcpy(parked->buf.mem, buffer.buf.mem, buffer.buf.size);
+  // Its number last: by that a successor knows that it is whole.
+  fuse_in_header head = buffer.header();
+  uint64_t unique = std::exchange(head.unique, 0);
+  std::memcpy(&parked->header() + 1, &buffer.header() + 1, buffer.buf.size - sizeof head);
+  parked->header() = head;
+  std::atomic_ref(parked->header().unique) = unique;
   if (buffer.header().opcode == FUSE_RELEASE) {
     reply_raw(fuse_session_fd(session_), buffer.header().unique, 0, {});
     parked->is_answered = true;
   }
+  if (buffer.flight != nullptr) buffer.flight->finish();  // here: it goes on in the other one
   std::lock_guard guard(parked_mutex_);
   parked_.push_back(std::move(parked));
   parked_wake_.notify_one();
@@ -289,7 +338,9 @@ void Session::park(const Buffer& buffer) {
 void Session::handle_request(Buffer& buffer) {
   bool had_room = buffer.has_room;
   size_t reserved = buffer.reserve();
+  if (buffer.flight != nullptr) buffer.flight->begin();
   process(buffer);
+  if (buffer.flight != nullptr && !buffer.flight->is_answered()) buffer.flight->finish();
   if (had_room) output_.release(reserved);
   busy_ -= 1;
   if (is_stopping_) busy_.notify_all();
@@ -301,7 +352,7 @@ void Session::process(Buffer& buffer) {
     reply_raw(fuse_session_fd(session_), header.unique, ENOTCONN, {});
     return;
   }
-  request_context() = {};
+  request_context() = {.is_done_again = buffer.is_done_again, .flight = buffer.flight};
   if (header.opcode == FUSE_WRITE) {
     const auto* in = reinterpret_cast<const fuse_write_in*>(&header + 1);
     request_context().kills_set_id = (in->write_flags & kWriteKillSetId) != 0 && !(in->write_flags & FUSE_WRITE_CACHE);
@@ -334,6 +385,7 @@ void Session::note_init_request(const void* request, size_t size) {
   init_request_.assign(static_cast<const std::byte*>(request), static_cast<const std::byte*>(request) + header->len);
   if ((in->flags & kInitExt) && size >= sizeof *header + sizeof *in) offered_ |= uint64_t{in->flags2} << 32;
   saw_init_ = true;
+  estate_.note_mount(fuse_session_fd(session_), init_request_);
 }
 
 // libfuse 3.14 never asks for these, though it needs nothing for them: KILLPRIV_V2 saves the question for security.capability

@@ -18,7 +18,9 @@
 #include <vector>
 
 #include "lib/journal/control.h"
+#include "lib/journal/estate.h"
 #include "lib/journal/filesystem.h"
+#include "lib/journal/redo.h"
 #include "lib/journal/workers.h"
 
 struct fuse_session;
@@ -40,7 +42,7 @@ struct MountOptions {
 
 class Session {
  public:
-  Session(Filesystem& filesystem, Output& output, Control& control);
+  Session(Filesystem& filesystem, Output& output, Control& control, Estate& estate);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -48,6 +50,12 @@ class Session {
   Status mount(const MountOptions& options);
   // The same for a mount that another program has served, open at `fuse`: `init` is what the kernel asked it first.
   Status take_over(const MountOptions& options, sys::Fd fuse, std::span<const std::byte> init);
+
+  // The same for one whose server was killed, as its estate has it: for what it had begun and what it had read there are flights.
+  Status take_up(const MountOptions& options);
+  bool has_doubtful(Redo& redo);  // whether something was begun that its stream cannot tell of
+  // Then: does again what had begun, and puts aside what had not. Before start().
+  void do_again(Redo& redo);
 
   // Starts the workers. `on_end` is called once, from one of them, when the mount has gone away from outside.
   void start(std::function<void()> on_end);
@@ -79,6 +87,8 @@ class Session {
   void work_parked();
   bool needs_room(const Buffer& buffer);
   void park(const Buffer& buffer);
+  std::unique_ptr<Buffer> make_buffer();
+  void do_again(Flight& flight, bool is_done);
   void handle_request(Buffer& buffer);
   void process(Buffer& buffer);
   bool process_raw(Buffer& buffer);
@@ -88,6 +98,8 @@ class Session {
   Filesystem& filesystem_;
   Output& output_;
   Control& control_;
+  Estate& estate_;
+  std::unique_ptr<Flights> flights_;  // where there may be a successor
   MountOptions options_;
   ::fuse_session* session_ = nullptr;
   bool is_mounted_ = false;

@@ -6,10 +6,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "lib/base/escape.h"
 #include "lib/format/limits.h"
@@ -24,6 +28,16 @@ struct HandleBuffer {
   file_handle head;
   unsigned char bytes[MAX_HANDLE_SZ];
 };
+
+// But for those that every process has.
+std::vector<int> all_descriptors() {
+  std::unique_ptr<DIR, int (*)(DIR*)> list(::opendir("/proc/self/fd"), ::closedir);
+  std::vector<int> open;
+  while (const dirent* e = list ? ::readdir(list.get()) : nullptr) {
+    if (int fd = std::atoi(e->d_name); fd > STDERR_FILENO && fd != ::dirfd(list.get())) open.push_back(fd);
+  }
+  return open;
+}
 
 bool same_object(const struct stat& st, const Node& node) {
   return st.st_ino == node.ino && S_ISDIR(st.st_mode) == node.is_directory;
@@ -224,24 +238,45 @@ void Store::drop_cache() {
 }
 
 std::vector<std::pair<uint64_t, int>> Store::open_descriptors() const {
-  std::lock_guard guard(open_mutex_);
-  return {open_fds_.begin(), open_fds_.end()};
+  std::vector<std::pair<uint64_t, int>> found;
+  for (int fd : all_descriptors()) {
+    uint64_t id = fd < Estate::kMostDescriptors ? estate_->open_node(fd).load() : 0;
+    if (id != 0) found.emplace_back(id, fd);
+  }
+  return found;
 }
 
 void Store::note_open(Node& node, int fd) {
+  if (fd < Estate::kMostDescriptors) estate_->open_node(fd) = node.id;
   if (has_handles_) return;
   std::lock_guard guard(open_mutex_);
   open_fds_.emplace(node.id, fd);
 }
 
-void Store::note_close(Node& node, int fd) {
-  if (has_handles_) return;
+bool Store::note_close(Node& node, int fd) {
+  uint64_t id = node.id;
+  if (fd < Estate::kMostDescriptors && !estate_->open_node(fd).compare_exchange_strong(id, 0)) return false;
+  if (has_handles_) return true;
   std::lock_guard guard(open_mutex_);
   auto [begin, end] = open_fds_.equal_range(node.id);
   for (auto at = begin; at != end; ++at) {
     if (at->second != fd) continue;
     open_fds_.erase(at);
-    return;
+    break;
+  }
+  return true;
+}
+
+void Store::take_up(std::span<const int> kept) {
+  std::vector<int> graves = table_->graves();
+  for (int fd : all_descriptors()) {
+    Node* node = fd < Estate::kMostDescriptors ? table_->find(estate_->open_node(fd)) : nullptr;
+    if (node != nullptr) {
+      table_->add_taken_open(*node);
+      note_open(*node, fd);
+    } else if (fd != root_.get() && std::ranges::find(kept, fd) == kept.end() && std::ranges::find(graves, fd) == graves.end()) {
+      ::close(fd);
+    }
   }
 }
 

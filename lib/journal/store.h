@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <list>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 
+#include "lib/journal/estate.h"
 #include "lib/journal/node_table.h"
 #include "lib/sys/fd.h"
 
@@ -51,7 +53,11 @@ class Store {
   bool has_handles() const { return has_handles_; }
   bool is_empty() const;
   Identity root_identity() const { return root_identity_; }
-  void set_table(NodeTable& table) { table_ = &table; }  // once, before the first request
+  // Once, before the first request.
+  void set_table(NodeTable& table, Estate& estate) {
+    table_ = &table;
+    estate_ = &estate;
+  }
 
   // A directory for *at() calls; fd() is a negative errno where it cannot be had.
   DirRef directory(Node& node);
@@ -67,9 +73,12 @@ class Store {
   // The same for an open descriptor.
   int identify_fd(int fd, struct stat& attributes, Identity& identity) const;
 
-  // Without handles a nameless object is reached through a descriptor that is open for it: the session tells which are.
+  // What is open for which node: a successor has to know, and without handles a nameless object is reached through it. Closing what
+  // is not open for the node says false.
   void note_open(Node& node, int fd);
-  void note_close(Node& node, int fd);
+  bool note_close(Node& node, int fd);
+  // All that a killed process had open of nodes in the table; what else is open is closed, but for `kept`.
+  void take_up(std::span<const int> kept);
 
   // For a successor. Whether a descriptor is the store's own, which nobody else knows; the cache of directories is let go.
   void drop_cache();
@@ -88,6 +97,7 @@ class Store {
   bool has_handles_ = false;
   Identity root_identity_;
   NodeTable* table_ = nullptr;
+  Estate* estate_ = nullptr;
 
   std::mutex cache_mutex_;
   std::list<DirRef::Entry> cache_;  // most recently used first
