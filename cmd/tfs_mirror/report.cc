@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <initializer_list>
 
@@ -47,6 +48,10 @@ MirrorReport report_of(const apply::State& state) {
   report.waiting_bytes = block.waiting_bytes;
   report.frames = block.frames;
   report.bytes = block.bytes;
+  if (report.bytes > 0) {
+    double mean = static_cast<double>(report.bytes) / static_cast<double>(report.frames);
+    report.waiting_frames = static_cast<uint64_t>(std::ceil(static_cast<double>(report.waiting_bytes) / mean));
+  }
   report.open_wants = block.open_wants;
   report.synced = block.synced;
   report.state = state_of(report, activity, state);
@@ -58,9 +63,11 @@ std::string to_text(const MirrorReport& r) {
   std::string text = fmt::format("state     {}\nposition  {}\nexact     {}\n", r.state, r.position.empty() ? "none" : r.position,
                                  r.is_exact ? "yes" : "no");
   if (!r.trouble.empty()) text += fmt::format("trouble   {}\n", escape(r.trouble));
-  text +=
-      fmt::format("behind    {}, {} bytes\nheard     {} ago\napplied   {} frames, {} bytes\nwants     {}\nsynced    frame {}\n",
-                  seconds(r.lag_seconds), r.waiting_bytes, seconds(r.silent_seconds), r.frames, r.bytes, r.open_wants, r.synced);
+  text += fmt::format(
+      "behind    {}, {} bytes, about {} frames\nheard     {} ago\napplied   {} frames, {} bytes\nwants     {}\nsynced    frame "
+      "{}\n",
+      seconds(r.lag_seconds), r.waiting_bytes, r.waiting_frames, seconds(r.silent_seconds), r.frames, r.bytes, r.open_wants,
+      r.synced);
   return text;
 }
 
@@ -75,11 +82,12 @@ std::string to_json(const MirrorReport& r) {
     return out + '"';
   };
   return fmt::format(
-      "{{\"state\":\"{}\",\"position\":{},\"exact\":{},\"running\":{},\"trouble\":{},\"lag-seconds\":{},\"lag-bytes\":{},"
+      "{{\"state\":\"{}\",\"position\":{},\"exact\":{},\"running\":{},\"trouble\":{},\"lag-seconds\":{},\"lag-bytes\":{},\"lag-"
+      "frames\":{},"
       "\"silent-seconds\":{},\"frames\":{},\"bytes\":{},\"wants\":{},\"synced\":{}}}\n",
       r.state, r.position.empty() ? "null" : quoted(r.position), r.is_exact, r.is_running,
-      r.trouble.empty() ? "null" : quoted(r.trouble), seconds(r.lag_seconds), r.waiting_bytes, seconds(r.silent_seconds),
-      r.frames, r.bytes, r.open_wants, r.synced);
+      r.trouble.empty() ? "null" : quoted(r.trouble), seconds(r.lag_seconds), r.waiting_bytes, r.waiting_frames,
+      seconds(r.silent_seconds), r.frames, r.bytes, r.open_wants, r.synced);
 }
 
 std::string to_prometheus(const MirrorReport& r, std::string_view dir) {
@@ -105,6 +113,8 @@ std::string to_prometheus(const MirrorReport& r, std::string_view dir) {
   if (r.lag_seconds >= 0) add("lag_seconds", "gauge", "time since the source's last heartbeat that has come here", r.lag_seconds);
   if (r.silent_seconds >= 0) add("silent_seconds", "gauge", "time since anything has come", r.silent_seconds);
   add("lag_bytes", "gauge", "bytes that have come and are not applied", static_cast<double>(r.waiting_bytes));
+  add("lag_frames", "gauge", "frames that have come and are not applied, by the mean size of those that were",
+      static_cast<double>(r.waiting_frames));
   add("frames_total", "counter", "frames applied since the start", static_cast<double>(r.frames));
   add("bytes_total", "counter", "bytes of frames applied since the start", static_cast<double>(r.bytes));
   add("wants", "gauge", "files of which content is wanted", static_cast<double>(r.open_wants));

@@ -17,6 +17,7 @@ struct MirrorReport {
   double lag_seconds = -1;                         // since the source's last heartbeat that has come here; -1: none has come
   double silent_seconds = -1;                      // since anything came
   uint64_t waiting_bytes = 0;                      // come, and not applied yet
+  uint64_t waiting_frames = 0;                     // the same, by the mean size of those that were applied
   uint64_t frames = 0, bytes = 0, open_wants = 0;  // of this run
   uint64_t synced = 0;
 };
