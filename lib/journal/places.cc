@@ -74,6 +74,10 @@ Result<Places> find_places(const std::string& store, const std::string& mountpoi
     if (errno != EWOULDBLOCK) return system_error("journal.places.flock", errno, "unable to lock " + escape(places.store));
     return Error{Kind::kSystem, 0, "journal.places.flock", escape(places.store) + " is in use by another tfs_journal"};
   }
+  // What fusermount3 asks for, and would say in a line of its own.
+  if (::geteuid() != 0 && ::access(places.mountpoint.c_str(), W_OK | X_OK) != 0) {
+    return system_error("journal.places.access", errno, "unable to mount on " + escape(places.mountpoint));
+  }
   return places;
 }
 
