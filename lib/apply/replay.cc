@@ -160,6 +160,7 @@ Status Replay::join(const format::Hello& hello) {
 Status Replay::need_scan(const Error& why) {
   if (!options_.waits_for_scan || scan_ == nullptr || options_.only_checks) return why;
   sys::say(why.message());
+  scan_->abandon();
   ask_for_scan();
   state_->invalidate();
   scan_->doubts().end();

@@ -603,6 +603,16 @@ Status Scan::end(const format::ScanEnd&) {
   return {};
 }
 
+void Scan::abandon() {
+  is_running_ = has_ended_ = false;
+  clear_ids();
+  ids_.reset();
+  held_.clear();
+  refused_.clear();
+  wants_.clear();
+  tree_.forget_all();
+}
+
 void Scan::settle_wants() {
   if (!is_running_ || !has_ended_) return;
   if (only_checks_) return finish(differences_ == 0 ? Outcome::kExact : Outcome::kDiffers);

@@ -67,6 +67,8 @@ class Scan {
   void name_goes(const Place& at);
   // A name has come into a directory that is being listed in several frames.
   void name_came(std::string_view path);
+  // Of another epoch nothing more comes: what it has told so far is forgotten.
+  void abandon();
   void settle_wants();
   // Called now and then: what was asked for and has not come for a while is asked for again, or is not needed any more.
   void remind(int64_t now_ms);

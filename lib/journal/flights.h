@@ -36,6 +36,10 @@ class Flight {
   bool is_answered() { return answered_ == request().unique; }
   ByteView answer() const { return {answer_, answer_size_}; }
 
+  // The next request goes to memory that is there: a process that is killed at a page fault in read(2) leaves half of it, and the kernel
+  // answers it with EIO.
+  void prepare();
+
   // That its process was killed while it was done; how often that happened to this request.
   uint32_t note_crash();
 

@@ -38,7 +38,7 @@ bool Redo::is_doubtful(Flight& flight) {
     case FUSE_FSYNCDIR: return false;
     case FUSE_RELEASE: {
       Node* node = table_.find(flight.request().nodeid);
-      return node != nullptr && (node->is_held || node->names == nullptr);
+      return node == nullptr || node->is_held || node->names == nullptr;
     }
     default: return changes_something(flight.request());
   }

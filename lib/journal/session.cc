@@ -110,7 +110,12 @@ Session::Session(Filesystem& filesystem, Output& output, Control& control, Estat
       control_(control),
       estate_(estate),
       flights_(estate.is_shared() ? std::make_unique<Flights>(estate.flight_memory()) : nullptr),
-      workers_({[this] { return make_buffer(); }, [this](Workers::Slot& slot) { return receive(static_cast<Buffer&>(slot)); },
+      workers_({[this] {
+                  std::unique_ptr<Buffer> buffer = make_buffer();
+                  if (buffer->flight != nullptr) buffer->flight->prepare();
+                  return buffer;
+                },
+                [this](Workers::Slot& slot) { return receive(static_cast<Buffer&>(slot)); },
                 [this](Workers::Slot& slot) { take(static_cast<Buffer&>(slot)); },
                 [this] {
                   if (!has_ended_.exchange(true) && !is_stopping_) on_end_();
@@ -184,7 +189,7 @@ void Session::do_again(Redo& redo) {
   uint64_t last = 0;
   for (Flight* flight : flights_->taken()) {
     uint64_t unique = flight->request().unique;
-    bool is_over = unique == 0 || unique == last || flight->is_answered();
+    bool is_over = unique == 0 || unique == last || flight->is_answered() || !is_waited_for(*flight);
     if (!is_over) last = unique;  // a request that was about to be put aside is in two flights
     if (!is_over && flight->has_begun()) {
       begun.push_back(flight);
@@ -204,6 +209,17 @@ void Session::do_again(Redo& redo) {
   for (Flight* flight : begun) are_done.push_back(redo.settle(*flight));
   redo.finish();
   for (size_t i = 0; i < begun.size(); i++) do_again(*begun[i], are_done[i]);
+}
+
+// Whether the kernel knows the request still. One that is half read it has answered by itself, and what is answered is done. It tells by
+// what it says of the answer to an INTERRUPT of that request, of which this one means nothing.
+bool Session::is_waited_for(Flight& flight) {
+  uint32_t opcode = flight.request().opcode;
+  // Nobody waits for these, or not to their end.
+  if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_RELEASE) return true;
+  constexpr uint64_t kOfInterrupt = 1;
+  fuse_out_header head{sizeof head, 0, flight.request().unique | kOfInterrupt};
+  return ::write(estate_.fuse(), &head, sizeof head) >= 0 || errno != ENOENT;
 }
 
 void Session::do_again(Flight& flight, bool is_done) {

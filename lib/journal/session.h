@@ -88,6 +88,7 @@ class Session {
   bool needs_room(const Buffer& buffer);
   void park(const Buffer& buffer);
   std::unique_ptr<Buffer> make_buffer();
+  bool is_waited_for(Flight& flight);
   void do_again(Flight& flight, bool is_done);
   void handle_request(Buffer& buffer);
   void process(Buffer& buffer);
