@@ -19,7 +19,11 @@ constexpr uint64_t kNumbersAhead = uint64_t{1} << 20;  // more than the frames b
 Result<bool> take_frame(const FrameScan& scan, const SegmentName& name, SegmentCheck& check) {
   if (scan.header().type != format::RecordType::kHello) {
     if (check.hello.empty()) return corrupt("the segment does not begin with HELLO");
-    TFS_TRY(check.track.take(TFS_TRY(span_of(scan.kept())), scan.header().type));
+    Span span = TFS_TRY(span_of(scan.kept()));
+    bool goes_on = !check.track.has_position() || (!check.track.has_ended() && span.first == check.track.due());
+    if (check.is_rejoined && !goes_on) return false;
+    TFS_TRY(check.track.take(span, scan.header().type));
+    check.is_rejoined = false;
     check.has_frames = true;
     return true;
   }
@@ -29,6 +33,7 @@ Result<bool> take_frame(const FrameScan& scan, const SegmentName& name, SegmentC
     check.hello.assign(scan.kept().bytes.begin(), scan.kept().bytes.end());
   }
   check.is_foreign = !is_own;
+  check.is_rejoined = is_own && check.good > 0;
   return is_own;
 }
 

@@ -19,6 +19,7 @@ struct SegmentCheck {
   bool has_frames = false;       // beside HELLO
   Status problem;                // what is wrong at `good`, if it is more than a frame that breaks off
   bool is_foreign = false;       // at `good` is a HELLO of another epoch: being moved to the next segment
+  bool is_rejoined = false;      // the last good frame is HELLO again: what follows may go on elsewhere, and be moved as well
 };
 Result<SegmentCheck> check_segment(const Dir& dir, const SegmentName& name, int fd);
 

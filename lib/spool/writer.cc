@@ -42,7 +42,7 @@ std::string frames_text(uint64_t first, uint64_t last) {
 // --- an input
 
 Result<Writer::Step> Writer::begin(Intake& in, Beginning beginning) {
-  is_continued_ = has_input_ended_ = is_rejoined_ = false;
+  is_continued_ = has_input_ended_ = false;
   frames_at_begin_ = frames_taken_;
   if (beginning == Beginning::kAnywhere && tail_.file.is_open() && in.is_pipe()) {
     std::array<std::byte, kHelloHead> head;
@@ -52,6 +52,7 @@ Result<Writer::Step> Writer::begin(Intake& in, Beginning beginning) {
   }
   has_input_ = true;
   if (is_continued_) return Step::kTook;
+  is_rejoined_ = false;
   if (std::exchange(is_first_input_, false) && tail_.size > tail_.good && !tail_.is_incoming) {
     sys::say(dir_.shown(tail_.file_name) + ": cut off " + std::to_string(tail_.size - tail_.good) +
              " bytes of a frame that broke off behind " + to_text(position()));

@@ -54,6 +54,7 @@ Status Writer::resume(Recovered found) {
   tail_.good = tail_.scanned = found.check.good;
   hello_ = std::move(found.check.hello);
   track_ = found.check.track;
+  is_rejoined_ = found.check.is_rejoined;
   if (found.name.first == 0 && track_.has_position()) TFS_TRY(number_segment(TFS_TRY(first_number(found.name))));
   return {};
 }

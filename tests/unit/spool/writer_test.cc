@@ -93,6 +93,31 @@ TEST_CASE("a writer that is killed anywhere is continued by the next one on the 
   }
 }
 
+// They lie in the segment as they came, for the writer was killed before it could look at them.
+TEST_CASE("frames behind a HELLO that came again are put in their place by the next writer, too") {
+  Bytes again = hello(1) + frames(3, 8) + hello(1) + frames(7, 8) + end(9);
+  for (size_t cut = 0; cut <= again.size(); cut++) {
+    Spool spool;
+    Pipe pipe;
+    Intake in(pipe.fd());
+    pipe.put(hello(1) + frames(1, 5));
+    REQUIRE(spool.take(in, true).ok());
+    spool.kill();
+    std::string newest = spool.segments().back();
+    Bytes taken(again.begin(), again.begin() + static_cast<ptrdiff_t>(cut));
+    spool.store(newest, spool.load(newest) + taken);
+    pipe.put(ByteView(again).subspan(cut));
+    pipe.close();
+    Result<Writer::Step> step = spool.take(in, true, Beginning::kAnywhere);
+    REQUIRE_MESSAGE(step.ok(), "cut at " << cut << ": " << (step.ok() ? "" : step.error().message()));
+    REQUIRE(spool.writer().finish_input().ok());
+    Parsed parsed = parse(spool.read().value());
+    CHECK(parsed.status.ok());
+    REQUIRE(parsed.spans.size() == 9);
+    for (uint64_t seq = 1; seq <= 9; seq++) CHECK(parsed.spans[seq - 1] == std::pair(seq, seq));
+  }
+}
+
 TEST_CASE("a newest segment that was cut at any byte is good up to its last whole frame, and the spool goes on there") {
   Bytes stream = hello(1) + frames(1, 6);
   std::vector<size_t> starts = tfs::test::frame_starts(stream);
