@@ -11,7 +11,7 @@ Result<Reader> resume_reader(const Dir& dir, const PlaceMark& before) {
 }
 
 Result<Reader> output_start(const Dir& dir, const Writer& writer, const std::optional<PlaceMark>& before) {
-  if (!before || before->place.index == 0) return Reader::from_place(dir, writer.end().place);
+  if (!before) return Reader::from_place(dir, writer.end().place);
   Result<Reader> reader = resume_reader(dir, *before);
   // After a power cut the spool may end before what was given out.
   if (!reader && reader.error().kind == Kind::kMismatch) return Reader::from_place(dir, writer.end().place);
