@@ -64,6 +64,7 @@ Result<Dir> Dir::make(const std::string& path) {
   }
   Dir dir = TFS_TRY(look_into(path));
   if (::faccessat(dir.fd(), kFormatFile, F_OK, 0) != 0) {
+    if (errno != ENOENT) return system_error("spool.dir.look_for", errno, "unable to read " + dir.shown(kFormatFile));
     TFS_TRY(dir.refuse_others_files());
     TFS_TRY(dir.make_files());
   }

@@ -19,46 +19,49 @@ constexpr size_t kCopy = size_t{32} << 10;
 
 Error output_error(const char* op) { return system_error(op, errno, "unable to write to standard output"); }
 
+Error was_cut(const char* op, const Stretch& stretch) {
+  return {Kind::kSystem, 0, op, std::string(stretch.shown) + " was cut while it was read"};
+}
+
 }  // namespace
 
 Outlet::Outlet(int fd) : fd_(fd), buffer_(kCopy) { ::fcntl(fd, F_SETPIPE_SZ, kPipeSize); }
 
 Status Outlet::send(const Stretch& stretch) {
   if (stretch.file < 0) return write_all(stretch.made);
-  if (stretch.size <= kCopy || !can_send_) return copy(stretch.file, stretch.offset, stretch.size);
-  return send_file(stretch.file, stretch.offset, stretch.size);
+  if (stretch.size <= kCopy || !can_send_) return copy(stretch, 0);
+  return send_file(stretch);
 }
 
-Status Outlet::send_file(int file, uint64_t offset, uint64_t size) {
-  while (size > 0) {
-    auto at = static_cast<off64_t>(offset);
-    ssize_t n = ::sendfile64(fd_, file, &at, size);
+Status Outlet::send_file(const Stretch& stretch) {
+  for (uint64_t sent = 0; sent < stretch.size;) {
+    auto at = static_cast<off64_t>(stretch.offset + sent);
+    ssize_t n = ::sendfile64(fd_, stretch.file, &at, stretch.size - sent);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) {
       TFS_TRY(wait());
       continue;
     }
-    // Not everything takes it: a file that is open for appending, a terminal.
-    if (n < 0 && (errno == EINVAL || errno == ENOSYS)) {
-      can_send_ = false;
-      return copy(file, offset, size);
+    // Not everything takes it: a file that is open for appending, a terminal. And of a failure it does not tell which side it is.
+    if (n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EIO)) {
+      can_send_ = errno == EIO;
+      return copy(stretch, sent);
     }
     if (n < 0) return output_error("spool.outlet.sendfile");
-    if (n == 0) return Error{Kind::kSystem, 0, "spool.outlet.short", "a segment was cut while it was read"};
-    offset += static_cast<uint64_t>(n);
-    size -= static_cast<uint64_t>(n);
+    if (n == 0) return was_cut("spool.outlet.short", stretch);
+    sent += static_cast<uint64_t>(n);
   }
   return {};
 }
 
-Status Outlet::copy(int file, uint64_t offset, uint64_t size) {
-  while (size > 0) {
-    size_t n = TFS_TRY(
-        read_at("spool.outlet.read", file, "a segment", offset, std::span(buffer_).first(std::min<uint64_t>(size, kCopy))));
-    if (n == 0) return Error{Kind::kSystem, 0, "spool.outlet.gone", "a segment was cut while it was read"};
+// What of it is not sent yet.
+Status Outlet::copy(const Stretch& stretch, uint64_t sent) {
+  while (sent < stretch.size) {
+    std::span<std::byte> block = std::span(buffer_).first(std::min<uint64_t>(stretch.size - sent, kCopy));
+    size_t n = TFS_TRY(read_at("spool.outlet.read", stretch.file, std::string(stretch.shown), stretch.offset + sent, block));
+    if (n == 0) return was_cut("spool.outlet.gone", stretch);
     TFS_TRY(write_all(ByteView(buffer_).first(n)));
-    offset += n;
-    size -= n;
+    sent += n;
   }
   return {};
 }

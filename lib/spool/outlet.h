@@ -18,8 +18,8 @@ class Outlet {
   Status send(const Stretch& stretch);
 
  private:
-  Status send_file(int file, uint64_t offset, uint64_t size);
-  Status copy(int file, uint64_t offset, uint64_t size);
+  Status send_file(const Stretch& stretch);
+  Status copy(const Stretch& stretch, uint64_t sent);
   Status write_all(ByteView bytes);
   Status wait() const;
 

@@ -16,19 +16,9 @@ constexpr size_t kBlock = size_t{128} << 10;      // looked at at once: it stays
 constexpr uint64_t kStretch = uint64_t{1} << 20;  // what a pipe takes
 constexpr int kTries = 100;                       // a segment gets another name at most once, others go one by one
 
-std::optional<PlaceMark> read_end(int fd) {
-  char line[kPlaceLine];
-  ssize_t n = fd < 0 ? -1 : ::pread(fd, line, sizeof line, 0);
-  if (n != static_cast<ssize_t>(kPlaceLine)) return {};
-  return parse_place({line, kPlaceLine});
-}
-
 }  // namespace
 
-Reader::Reader(const Dir& dir) : dir_(&dir), probe_(dir), block_(kBlock) {
-  Result<sys::Fd> end = dir.open_file("spool.reader.end", kEndFile, O_RDONLY);
-  if (end) end_file_ = std::move(*end);
-}
+Reader::Reader(const Dir& dir) : dir_(&dir), probe_(dir), block_(kBlock) {}
 
 Result<std::optional<Stretch>> Reader::next() {
   while (true) {
@@ -50,13 +40,13 @@ std::optional<Stretch> Reader::ready(const Place& before) {
   bool has_more = o.good > o.sent;
   if (owes_hello_ && (has_more || has_gap_ || is_hello_urgent_)) {
     owes_hello_ = is_hello_urgent_ = false;
-    return Stretch{o.file.get(), 0, o.hello_size, {}, before};
+    return Stretch{o.file.get(), 0, o.hello_size, {}, before, o.shown};
   }
-  if (std::exchange(has_gap_, false)) return Stretch{-1, 0, 0, gap_, gap_place_};
+  if (std::exchange(has_gap_, false)) return Stretch{-1, 0, 0, gap_, gap_place_, {}};
   if (!has_more) return {};
   o.was_looked_at_again = false;
   uint64_t from = std::exchange(o.sent, o.good);
-  return Stretch{o.file.get(), from, o.good - from, {}, here()};
+  return Stretch{o.file.get(), from, o.good - from, {}, here(), o.shown};
 }
 
 Place Reader::here() const { return {index_, open_ ? open_->good : 0, track_.position()}; }
@@ -81,7 +71,7 @@ Status Reader::scan() {
 // As far as the writer has committed; with no writer, or in a segment that it has left, as far as the file goes.
 Status Reader::find_limit() {
   bool is_running = probe_.is_running();
-  std::optional<PlaceMark> end = read_end(end_file_.get());
+  std::optional<PlaceMark> end = TFS_TRY(read_end());
   uint64_t size = TFS_TRY(dir_->size_of("spool.reader.stat", to_text(open_->name), open_->file.get()));
   open_->limit = open_->committed = size;
   open_->is_newest = false;
@@ -91,6 +81,19 @@ Status Reader::find_limit() {
   open_->is_newest = is_running;
   if (is_running) open_->limit = committed;
   return {};
+}
+
+// Nothing where it is missing or holds something else. What the disk refuses is no such answer: nobody would have vouched for anything.
+Result<std::optional<PlaceMark>> Reader::read_end() {
+  if (!end_file_.is_open()) {
+    Result<sys::Fd> file = dir_->open_file("spool.reader.end", kEndFile, O_RDONLY);
+    if (!file && file.error().sys_errno == ENOENT) return std::optional<PlaceMark>();
+    end_file_ = TFS_TRY(std::move(file));
+  }
+  char line[kPlaceLine];
+  ssize_t n = ::pread(end_file_.get(), line, sizeof line, 0);
+  if (n < 0) return system_error("spool.reader.committed", errno, "unable to read " + dir_->shown(kEndFile));
+  return parse_place({line, static_cast<size_t>(n)});
 }
 
 // False where the segment ends for now.

@@ -19,7 +19,8 @@ struct Stretch {
   int file = -1;  // of a file, until the next call of next(); or none, and they are `made`
   uint64_t offset = 0, size = 0;
   ByteView made;
-  Place place;  // where the reader is behind them
+  Place place;             // where the reader is behind them
+  std::string_view shown;  // the file, in messages
 };
 
 class Reader {
@@ -62,6 +63,7 @@ class Reader {
   Result<bool> open_next();
   Result<bool> leave_segment();
   Status find_limit();
+  Result<std::optional<PlaceMark>> read_end();
   Status scan();
   Result<bool> scan_block();
   Result<bool> take_frame();

@@ -51,11 +51,10 @@ Result<bool> take_block(ByteView bytes, uint64_t offset, const SegmentName& name
 // Whether good frames follow the bad one at `check.good`: then it is no torn tail. They are looked for at each place where one may
 // begin, since the bad one's size cannot be trusted. Where a tail is torn this is not asked: a WRITE that breaks off may well
 // hold a file with frames in it.
-bool goes_on_behind(const Dir& dir, const SegmentName& name, int fd, const SegmentCheck& check) {
+Result<bool> goes_on_behind(const Dir& dir, const SegmentName& name, int fd, const SegmentCheck& check) {
   std::vector<std::byte> bytes(2 * format::kMaxFrame + 2 * format::kAlignment);
-  Result<size_t> size = read_at("spool.recover.behind", fd, dir.shown(to_text(name)), check.good, bytes);
-  if (!size) return false;
-  ByteView all = ByteView(bytes).first(*size);
+  size_t size = TFS_TRY(read_at("spool.recover.behind", fd, dir.shown(to_text(name)), check.good, bytes));
+  ByteView all = ByteView(bytes).first(size);
   for (size_t at = format::kAlignment; at + format::kHeaderSize <= all.size(); at += format::kAlignment) {
     format::Header header = format::load_header(all.data() + at);
     bool may_be = header.seq > check.track.position().seq && header.seq <= check.track.position().seq + kNumbersAhead &&
@@ -143,7 +142,7 @@ Result<Recovered> recover(const Dir& dir, bool is_after_restart) {
     TFS_TRY(make_writable(dir, segments.back()));
     sys::Fd fd = TFS_TRY(dir.open_file("spool.recover.newest", to_text(name), O_RDWR));
     SegmentCheck check = TFS_TRY(check_segment(dir, name, fd.get()));
-    if (!check.problem && goes_on_behind(dir, name, fd.get(), check)) {
+    if (!check.problem && TFS_TRY(goes_on_behind(dir, name, fd.get(), check))) {
       Error why = damaged(dir.shown(to_text(name)), check.good, check.problem.error());
       why.detail += "; good frames follow it: read what is behind, then cut the file there (truncate -s " +
                     std::to_string(check.good) + ")";

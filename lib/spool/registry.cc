@@ -25,18 +25,22 @@ Result<std::vector<std::string>> reader_names(const Dir& dir) {
   if (!stream) return system_error("spool.registry.lists", errno, "unable to list " + dir.shown(kReadersDir));
   own.release();
   std::vector<std::string> names;
+  errno = 0;
   while (const dirent* entry = ::readdir(stream.get())) {
     if (is_reader_name(entry->d_name)) names.emplace_back(entry->d_name);
+    errno = 0;
   }
+  if (errno != 0) return system_error("spool.registry.list", errno, "unable to list " + dir.shown(kReadersDir));
   std::sort(names.begin(), names.end());
   return names;
 }
 
-// A reader's file that is empty is one that is being made: it is as good as one that holds everything.
+// A reader's file that is empty is one that is being made, or it cannot be read: it is as good as one that holds everything.
 std::optional<ReaderState> look_at(int at, const std::string& file, const std::string& name) {
   ReaderState reader{name, {}, false};
   Result<sys::Fd> fd = sys::open_at("spool.registry.look", at, file.c_str(), O_RDONLY | O_NOFOLLOW);
-  if (!fd) return {};
+  if (!fd && fd.error().sys_errno == ENOENT) return {};  // it was dropped
+  if (!fd) return reader;
   char line[kPlaceLine + 1];
   ssize_t n = ::pread(fd->get(), line, sizeof line, 0);
   std::optional<PlaceMark> place;
@@ -71,6 +75,7 @@ Result<Registration> Registration::open_at(const Dir& dir, int at, const std::st
   }
   char line[kPlaceLine + 1];
   ssize_t n = ::pread(r.fd_.get(), line, sizeof line, 0);
+  if (n < 0) return system_error("spool.registry.read", errno, "unable to read the place of " + shown);
   if (n > 0) r.before_ = parse_place({line, static_cast<size_t>(n)});
   return r;
 }
