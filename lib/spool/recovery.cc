@@ -72,7 +72,7 @@ Status cut(const Dir& dir, const SegmentName& name, int fd, const SegmentCheck& 
 
 Status remove_from(const Dir& dir, const std::vector<Segment>& segments, size_t from) {
   for (size_t i = segments.size(); i-- > from;) {  // the newest first: killed in between, what is left has no hole
-    sys::warn("removed " + dir.shown(to_text(segments[i].name)) + ": it lies behind what the power cut left");
+    sys::warn("removed " + dir.shown(to_text(segments[i].name)) + ": it lies behind what was lost");
     TFS_TRY(dir.remove("spool.recover.remove", to_text(segments[i].name)));
   }
   return {};
@@ -89,6 +89,7 @@ Status cut_after_restart(const Dir& dir, const std::vector<Segment>& segments) {
     before.reset();
     if (segments[i].is_finished) continue;
     sys::Fd fd = TFS_TRY(dir.open_file("spool.recover.open", to_text(name), O_RDWR));
+    ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);  // what is on disk is asked for, and not what was to be
     SegmentCheck check = TFS_TRY(check_segment(dir, name, fd.get()));
     if (check.good == check.size && !check.hello.empty()) {
       if (check.track.has_position()) before = check.track;

@@ -15,7 +15,8 @@ constexpr size_t kMaxJobs = 64;
 
 }  // namespace
 
-Syncer::Syncer(const Dir& dir, SyncPolicy policy) : dir_(dir), policy_(policy), thread_([this] { run(); }) {}
+Syncer::Syncer(const Dir& dir, SyncPolicy policy, std::function<void()> on_loss)
+    : dir_(dir), policy_(policy), on_loss_(std::move(on_loss)), thread_([this] { run(); }) {}
 
 Syncer::~Syncer() {
   {
@@ -26,10 +27,20 @@ Syncer::~Syncer() {
   thread_.join();
 }
 
+Status Syncer::lost(Error error) const {
+  on_loss_();
+  return error;
+}
+
+Status Syncer::sync_names(const char* op) const {
+  Status status = dir_.sync(op);
+  return status ? status : lost(std::move(status).error());
+}
+
 Status Syncer::wrote(int file) {
   if (is_each()) {
-    if (::fdatasync(file) != 0) return system_error("spool.sync.each", errno, "unable to put the spool on disk");
-    if (is_dir_dirty_) TFS_TRY(dir_.sync("spool.sync.names"));
+    if (::fdatasync(file) != 0) return lost(system_error("spool.sync.each", errno, "unable to put the spool on disk"));
+    if (is_dir_dirty_) TFS_TRY(sync_names("spool.sync.names"));
     is_dir_dirty_ = false;
     return {};
   }
@@ -58,8 +69,8 @@ Status Syncer::finish(sys::Fd file, std::string name) {
 
 Status Syncer::put_on_disk_now(int file) {
   if (policy_.when == SyncPolicy::When::kNever || file < 0) return {};
-  if (::fdatasync(file) != 0) return system_error("spool.sync.last", errno, "unable to put the spool on disk");
-  return dir_.sync("spool.sync.lastdir");
+  if (::fdatasync(file) != 0) return lost(system_error("spool.sync.last", errno, "unable to put the spool on disk"));
+  return sync_names("spool.sync.lastdir");
 }
 
 Status Syncer::drain() {
@@ -107,8 +118,8 @@ void Syncer::run() {
 Status Syncer::put_on_disk(const Job& job) {
   if (policy_.when == SyncPolicy::When::kNever) return {};
   if (::fsync(job.file.get()) != 0)
-    return system_error("spool.sync.file", errno, "unable to put on disk " + dir_.shown(job.name));
-  TFS_TRY(dir_.sync("spool.sync.dir"));
+    return lost(system_error("spool.sync.file", errno, "unable to put on disk " + dir_.shown(job.name)));
+  TFS_TRY(sync_names("spool.sync.dir"));
   struct stat st;
   if (job.name.empty()) return {};  // it is still written
   if (::fstat(job.file.get(), &st) != 0 || ::fchmod(job.file.get(), st.st_mode & 0555) != 0) {

@@ -1,12 +1,16 @@
 // Puts segments on disk from a thread of its own, so that the data path never waits for fsync(2); only --sync each does.
 //
 // All methods are the writer's thread's. The mutex is held for no system call, and no other lock is taken under it.
+//
+// What the kernel could not put on disk it forgets, says so once, and shows what it has in memory as long as that stays there. So a sync
+// that failed cannot be made good by another one: whoever writes here next has to look at what is really there.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -22,7 +26,8 @@ struct SyncPolicy {
 
 class Syncer {
  public:
-  Syncer(const Dir& dir, SyncPolicy policy);  // `dir` must outlive it
+  // `on_loss` is called where something cannot be put on disk, at once, in either thread. `dir` must outlive it.
+  Syncer(const Dir& dir, SyncPolicy policy, std::function<void()> on_loss);
   ~Syncer();
   Syncer(const Syncer&) = delete;
 
@@ -51,11 +56,14 @@ class Syncer {
   };
 
   void run();
+  Status lost(Error error) const;
+  Status sync_names(const char* op) const;
   std::optional<Job> next_job(Clock::time_point& due);
   Status put_on_disk(const Job& job);
 
   const Dir& dir_;
   SyncPolicy policy_;
+  const std::function<void()> on_loss_;
   bool is_dir_dirty_ = true;  // the writer's own, of kEach; a killed one may have left it so
 
   std::mutex mutex_;  // over all below

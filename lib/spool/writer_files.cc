@@ -21,7 +21,7 @@ Writer::Writer(const Dir& dir, const Settings& settings, WriterLock lock)
       settings_(settings),
       lock_(std::move(lock)),
       room_(dir, settings.limits),
-      syncer_(dir, settings.sync),
+      syncer_(dir, settings.sync, [this] { lock_.note_loss(); }),
       buffer_(kBlock) {}
 
 Result<std::unique_ptr<Writer>> Writer::open(const Dir& dir, const Settings& settings) {

@@ -16,6 +16,7 @@ namespace tfs::spool {
 namespace {
 
 constexpr size_t kMaxLine = 128;
+constexpr char kNoBoot[] = "unknown";
 
 struct flock whole_file(short type) {
   struct flock lock {};
@@ -53,7 +54,7 @@ std::string to_text(const LockLine& line) {
 
 std::string boot_id() {
   Result<std::string> text = sys::read_file("spool.lock.boot", AT_FDCWD, "/proc/sys/kernel/random/boot_id", kMaxLine);
-  return text ? text->substr(0, text->find('\n')) : "unknown";
+  return text ? text->substr(0, text->find('\n')) : "unreadable";
 }
 
 }  // namespace
@@ -71,8 +72,9 @@ Result<WriterLock> WriterLock::take(const Dir& dir) {
   LockLine now{std::to_string(sys::own_pid()), boot_id(), sys::mount_id(lock.fd_.get())};
   lock.is_after_restart_ = before.boot != now.boot || now.mount.differs_from(before.mount);
   lock.line_ = to_text(now);
+  lock.doubtful_line_ = to_text({now.pid, kNoBoot, now.mount});
   if (lock.is_after_restart_) {  // until note_start()
-    now.boot = before.boot.empty() ? "unknown" : before.boot;
+    now.boot = before.boot.empty() ? kNoBoot : before.boot;
     now.mount = before.mount;
   }
   lock.write(to_text(now));
@@ -80,6 +82,7 @@ Result<WriterLock> WriterLock::take(const Dir& dir) {
 }
 
 void WriterLock::note_start() { write(line_); }
+void WriterLock::note_loss() { write(doubtful_line_); }
 
 // On a full disk this may fail; the lock is what counts, and a line was there before.
 void WriterLock::write(const std::string& line) {

@@ -11,16 +11,19 @@ class WriterLock {
   // kSystem "is in use by process N" where there is a writer.
   static Result<WriterLock> take(const Dir& dir);
 
-  // The machine was started anew since the last writer, or the filesystem was mounted anew: what it had not synced may be lost in any order.
+  // The machine was started anew since the last writer, or the filesystem was mounted anew, or the disk had refused something: what was not
+  // synced may be lost in any order.
   bool is_after_restart() const { return is_after_restart_; }
   // What that has left is in order: the next writer need not look again.
   void note_start();
+  // The disk has refused something: the next writer has to look.
+  void note_loss();
 
  private:
   void write(const std::string& line);
 
   sys::Fd fd_;
-  std::string line_;  // of this start
+  std::string line_, doubtful_line_;  // of this start, and with no start of the machine that there was
   bool is_after_restart_ = false;
 };
 
