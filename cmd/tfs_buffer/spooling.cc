@@ -69,7 +69,7 @@ class Spooling {
     options_.ready.announce();
     Status status = options_.command.empty() ? take_input() : take_from_command();
     Status closed = writer_->close();
-    Status given_out = output_ ? output_->finish(*writer_) : Status();
+    Status given_out = output_ ? output_->finish() : Status();
     // What stopped the output stopped the rest.
     if (!given_out) return given_out;
     return status ? closed : status;

@@ -29,14 +29,14 @@ Output::~Output() {
 }
 
 Status Output::start() {
+  TFS_TRY(over_.open());
   TFS_TRY(pump_.mark(Mark::kOpen));
   thread_ = std::thread([this] { run(); });
   return {};
 }
 
-Status Output::finish(Writer& writer) {
-  is_over_ = true;
-  TFS_TRY(writer.touch());
+Status Output::finish() {
+  over_.set();
   thread_.join();
   return status_;
 }
@@ -47,7 +47,7 @@ void Output::run() noexcept {
 }
 
 Status Output::give_out() {
-  Status status = pump_.follow(&is_over_);
+  Status status = pump_.follow(&over_);
   if (status) return pump_.mark(pump_.is_read() ? Mark::kDone : Mark::kGone);
   if (status.error().sys_errno != EPIPE) return status;
   sys::warn("nobody reads standard output any more: spooling goes on");

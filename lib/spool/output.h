@@ -26,7 +26,7 @@ class Output {
 
   Status start();
   // Gives out all that the spool holds, then ends. The error that it met.
-  Status finish(Writer& writer);
+  Status finish();
 
  private:
   void run() noexcept;
@@ -36,7 +36,7 @@ class Output {
   Registration registration_;
   Pump pump_;
   std::function<void()> on_failure_;
-  std::atomic<bool> is_over_ = false;
+  Stop over_;
   Status status_;  // of the thread, until it is joined
   std::thread thread_;
 };

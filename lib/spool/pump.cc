@@ -28,19 +28,19 @@ Status Pump::mark(Mark mark) {
   return place_keeper_->store(place_, mark);
 }
 
-Status Pump::follow(const std::atomic<bool>* is_over) {
+Status Pump::follow(const Stop* over) {
   for (int looks = 0;;) {
     watch_.clear();
-    bool is_last = is_over != nullptr && is_over->load();
+    bool is_last = over != nullptr && over->is_set();
     TFS_TRY(send_all());
     if (is_last) return {};
-    if (is_over == nullptr && reader_.has_ended() && !reader_.is_writer_running()) {
+    if (over == nullptr && reader_.has_ended() && !reader_.is_writer_running()) {
       TFS_TRY(send_all());  // what it may have written before it ended
       if (reader_.has_ended()) return {};
     }
-    bool looks_again = is_over == nullptr && reader_.has_ended() && looks > 0;
-    bool may_leave = is_over != nullptr && reader_.has_ended();
-    TFS_TRY(watch_.wait(may_leave ? -1 : outlet_.fd(), looks_again ? kLookMs : -1));
+    bool looks_again = over == nullptr && reader_.has_ended() && looks > 0;
+    bool may_leave = over != nullptr && reader_.has_ended();
+    TFS_TRY(watch_.wait(may_leave ? -1 : outlet_.fd(), looks_again ? kLookMs : -1, over != nullptr ? over->event() : -1));
     looks = looks_again ? looks - 1 : kLooks;
   }
 }

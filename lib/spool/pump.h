@@ -2,10 +2,9 @@
 // and for the writer's own standard output, which is a thread of it.
 #pragma once
 
-#include <atomic>
-
 #include "lib/spool/outlet.h"
 #include "lib/spool/registry.h"
+#include "lib/spool/stop.h"
 #include "lib/spool/watch.h"
 
 namespace tfs::spool {
@@ -17,10 +16,10 @@ class Pump {
 
   // To the end of what is there.
   Status run();
-  // And on as it grows. Ends where the last frame is END and no writer runs; or, once `is_over` (if any) is set and then the spool
-  // touched, with what is there. kSystem/EPIPE where nobody reads any more; with `is_over`, a reader that leaves behind END has all
-  // there is, and that is an error only once there is more.
-  Status follow(const std::atomic<bool>* is_over = nullptr);
+  // And on as it grows. Ends where the last frame is END and no writer runs; or, once `over` (if any) is set, with what is there.
+  // kSystem/EPIPE where nobody reads any more; with `over`, a reader that leaves behind END has all there is, and that is an error
+  // only once there is more.
+  Status follow(const Stop* over = nullptr);
 
   bool is_read() { return watch_.wait(outlet_.fd(), 0).ok(); }
 

@@ -26,10 +26,10 @@ void Watch::clear() {
   while (fd_.is_open() && ::read(fd_.get(), events, sizeof events) > 0) continue;
 }
 
-Status Watch::wait(int output, int most_ms) {
+Status Watch::wait(int output, int most_ms, int event) {
   if (!fd_.is_open() && (most_ms < 0 || most_ms > kPauseMs)) most_ms = kPauseMs;
-  pollfd fds[] = {{output, 0, 0}, {fd_.get(), POLLIN, 0}};
-  if (::poll(fds, 2, most_ms) < 0 && errno != EINTR) return system_error("spool.watch.poll", errno, "unable to wait");
+  pollfd fds[] = {{output, 0, 0}, {fd_.get(), POLLIN, 0}, {event, POLLIN, 0}};
+  if (::poll(fds, 3, most_ms) < 0 && errno != EINTR) return system_error("spool.watch.poll", errno, "unable to wait");
   if (fds[0].revents & (POLLERR | POLLHUP))
     return system_error("spool.watch.output", EPIPE, "unable to write to standard output");
   return {};

@@ -67,8 +67,6 @@ class Writer {
   Result<bool> finish_input();
 
   Status trim_by_age() { return room_.trim_by_age(); }
-  // Wakes all that wait for the spool to change.
-  Status touch();
   // The end of the writer: all is on disk as far as --sync goes.
   Status close();
 
@@ -116,6 +114,7 @@ class Writer {
   Status remove_hollow();
   Status cut_tail();
   Status commit();
+  Status touch();
   template <class F>
   Status with_room(F f);
 

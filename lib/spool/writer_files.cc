@@ -225,6 +225,7 @@ Status Writer::commit() {
   return touch();
 }
 
+// Wakes all that wait for the spool to change.
 Status Writer::touch() {
   return with_room([this] { return dir_.write_place("spool.end.write", kEndFile, end_file_.get(), committed_); });
 }
