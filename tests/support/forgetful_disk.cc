@@ -6,6 +6,8 @@
 // one of the next writes, and so most likely between those that belong together. Both are said on standard output: "cut: K of N
 // pieces kept".
 //
+// chmod a-w MNT/disk makes it a disk that fails: what is written then gets EIO and is not kept, until chmod u+w makes it well.
+//
 // Runs in the foreground until MNT is unmounted.
 #define FUSE_USE_VERSION 314
 
@@ -58,7 +60,7 @@ class Disk {
   int write(const char* data, size_t length, uint64_t offset) {
     std::lock_guard guard(mutex_);
     if (writes_left_ != 0 && --writes_left_ == 0) cut();
-    if (is_dead_) return EIO;
+    if (is_dead_ || is_failing_) return EIO;
     return each_piece(length, offset, [&](uint64_t number, size_t from, size_t n, size_t done) {
       auto [at, is_new] = unsynced_.try_emplace(number);
       int error = is_new && n < kPiece ? load(at->second.data(), kPiece, number * kPiece) : 0;
@@ -75,6 +77,11 @@ class Disk {
     }
     unsynced_.clear();
     return 0;
+  }
+
+  void set_failing(bool is_failing) {
+    std::lock_guard guard(mutex_);
+    is_failing_ = is_failing;
   }
 
   void cut_now() {
@@ -132,7 +139,7 @@ class Disk {
   std::mt19937_64 random_;
   std::map<uint64_t, Piece> unsynced_;  // by number
   uint64_t writes_left_ = 0;            // until the cut; 0: none is due
-  bool is_dead_ = false;
+  bool is_dead_ = false, is_failing_ = false;
 };
 
 Disk* disk = nullptr;  // for the callbacks
@@ -162,7 +169,8 @@ void on_getattr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
 }
 
 // Of times and modes nothing is kept, and the size stays.
-void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat*, int to_set, fuse_file_info* fi) {
+void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat* st, int to_set, fuse_file_info* fi) {
+  if (to_set & FUSE_SET_ATTR_MODE) disk->set_failing((st->st_mode & S_IWUSR) == 0);
   if (to_set & FUSE_SET_ATTR_SIZE) fuse_reply_err(req, EPERM);
   else on_getattr(req, ino, fi);
 }
