@@ -314,8 +314,8 @@ void Session::work_parked() {
     std::unique_ptr<Buffer> buffer = std::move(parked_.front());
     parked_.pop_front();
     lock.unlock();
-    if (needs_room(*buffer)) output_.wait_and_reserve(buffer->reserve());
-    buffer->has_room = needs_room(*buffer);
+    buffer->has_room = needs_room(*buffer);  // asked once: a RELEASE may come to need it
+    if (buffer->has_room) output_.wait_and_reserve(buffer->reserve());
     handle_request(*buffer);
     lock.lock();
   }
