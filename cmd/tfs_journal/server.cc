@@ -161,6 +161,7 @@ void wait_for_end(Server& server, Way& way, Service& service) {
   while (true) {
     int signal = next_signal(signals, pause);
     if (signal == SIGINT || signal == SIGTERM || signal == kMountGone) return;
+    if (signal == journal::Keeper::kKeeperGone && service.options.keeps) return journal::Keeper::wait_until_alone();
     if (signal == SIGHUP) way.reopen();
     if (signal == SIGUSR2) {
       Status status = hand_over(server, service);

@@ -22,7 +22,7 @@ pid_t keeper = -1;  // in the process that serves
 
 [[noreturn]] void serve(const std::function<int(bool)>& work, bool takes_up) {
   ::setpgid(0, 0);  // what a terminal sends to all comes once, from the keeper
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  ::prctl(PR_SET_PDEATHSIG, Keeper::kKeeperGone);
   if (::getppid() != keeper) ::_exit(1);
   // A thread that libc has made knows its own number, which this one, cloned behind its back, does not.
   std::thread([&] { ::_exit(work(takes_up)); }).join();
@@ -33,6 +33,10 @@ pid_t keeper = -1;  // in the process that serves
 
 bool Keeper::is_for_us(pid_t sender) { return keeper < 0 || sender == keeper || sender == ::getpid() || is_alone(); }
 bool Keeper::is_alone() { return keeper >= 0 && ::getppid() != keeper; }
+
+void Keeper::wait_until_alone() {
+  while (!is_alone()) ::usleep(1000);
+}
 
 Status Keeper::start(bool takes_up) {
   pid_t own = ::getpid();

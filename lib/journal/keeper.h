@@ -22,6 +22,8 @@ class Keeper {
  public:
   // Signals of the process that serves to its keeper, and of the keeper to itself.
   static constexpr int kServes = SIGUSR1, kReaderGone = SIGURG;
+  // Of the kernel to the process that serves.
+  static constexpr int kKeeperGone = SIGUSR1;
 
   struct Work {
     std::function<int(bool takes_up)> serve;  // in the process that serves, in a thread of its own: what it exits with
@@ -39,8 +41,9 @@ class Keeper {
 
   // In the process that serves. Whether a signal is meant for it: others send theirs to the keeper, or to both.
   static bool is_for_us(pid_t sender);
-  // Whether its keeper is gone.
+  // Whether its keeper is gone; behind kKeeperGone, which comes with the first of its threads, waits until all of it is.
   static bool is_alone();
+  static void wait_until_alone();
 
  private:
   Status start(bool takes_up);
