@@ -223,7 +223,8 @@ Status run(int argc, char** argv) {
   MirrorOptions options;
   TFS_TRY(parse_options(argc, argv, options));
   if (options.is_done) return {};
-  sys::Fd root = TFS_TRY(sys::open_at("mirror.main.open", AT_FDCWD, options.dir.c_str(), O_RDONLY | O_DIRECTORY));
+  // Not to be read: it may be closed to its owner, as its source is.
+  sys::Fd root = TFS_TRY(sys::open_at("mirror.main.open", AT_FDCWD, options.dir.c_str(), O_PATH | O_DIRECTORY));
   if (options.asks_position || options.asks_status || options.wait) return look(options, root.get());
   if (options.command.empty() && ::isatty(STDIN_FILENO))
     return usage_error("standard input is a terminal: the stream comes from a pipe or a file");

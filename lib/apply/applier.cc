@@ -87,7 +87,7 @@ struct Applier::Visitor {
 };
 
 Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan)
-    : tree_(tree), state_(state), scan_(&scan), policy_(policy), is_root_(::geteuid() == 0) {
+    : tree_(tree), state_(state), scan_(&scan), way_(tree.root(), state), policy_(policy), is_root_(::geteuid() == 0) {
   ::umask(0);  // modes are given exactly
 }
 
@@ -97,7 +97,12 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   links_ = frame.header.links;
   again_ = again;
   goes_on_ = goes_on;
+  if (!is_root_) TFS_TRY(way_.open(record));
   Status status = std::visit(Visitor{*this}, record);
+  if (!is_root_) {
+    Status closed = way_.close();
+    if (status) status = std::move(closed);
+  }
   owes_mtime_ = goes_on;
   return status;
 }
@@ -152,10 +157,26 @@ Status Applier::touch_directory(std::string_view path, const format::Time& mtime
   });
 }
 
-Status Applier::after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& target) {
-  if (mode != 0) {
-    if (int error = set_mode(fd, mode)) return at_object("apply.content.chmod", error, "set the mode of", target);
+// An ordinary user's change takes set-id bits that root's at the source left: noted, for where this is done again they are gone.
+Status Applier::before_content(int fd) {
+  struct stat st;
+  bool loses_bits = !is_root_ && ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) && !state_.lifted(st.st_ino);
+  if (loses_bits && !state_.note_lifted(st.st_ino, State::kLiftedMode | (st.st_mode & 07777))) {
+    return system_error("apply.content.note", EMFILE, "unable to note more modes in the state of the mirror");
   }
+  return {};
+}
+
+Status Applier::after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& target) {
+  bool is_noted = !is_root_ && state_.has_lifted();
+  struct stat st;
+  std::optional<uint32_t> before;
+  if (is_noted && ::fstat(fd, &st) == 0) before = state_.lifted(st.st_ino);
+  if (before && mode == 0) mode = *before & 07777;
+  if (mode != 0) {
+    if (int error = set_mode(fd, mode & 07777)) return at_object("apply.content.chmod", error, "set the mode of", target);
+  }
+  if (before) state_.clear_lifted(st.st_ino);
   if (goes_on_) return {};
   if (int error = set_mtime(fd, mtime)) return at_object("apply.content.utimens", error, "set the times of", target);
   return {};
@@ -176,7 +197,7 @@ Status Applier::put_back_lifted(const Object& target) {
   struct stat st;
   if (::fstat(fd.get(), &st) != 0) return {};
   std::optional<uint32_t> was = state_.lifted(st.st_ino);
-  if (!was) return {};
+  if (!was || way_.has_opened(st.st_ino)) return {};
   int error = *was & State::kLiftedMode ? set_mode(fd.get(), *was) : apply::set_flags(fd.get(), *was);
   if (error != 0) return at_object("apply.lift.again", error, "set the flags of", target);
   state_.clear_lifted(st.st_ino);
@@ -196,7 +217,7 @@ Status Applier::lifting(const Object& in_the_way, const std::function<Status()>&
   if (is_of_the_disk(error) || (is_root_ && error == EACCES))
     return at_object("apply.lift.get", error, "read the flags of", in_the_way);
   if (error == 0 && (flags & kForbiddingFlags) != 0) {
-    state_.note_lifted(st.st_ino, flags);
+    if (!state_.note_lifted(st.st_ino, flags)) return status;
     error = apply::set_flags(fd->get(), flags & ~kForbiddingFlags);
     if (is_of_the_disk(error) || error == EACCES) return at_object("apply.lift.set", error, "set the flags of", in_the_way);
     if (error != 0) return status;
@@ -207,13 +228,9 @@ Status Applier::lifting(const Object& in_the_way, const std::function<Status()>&
     return status;
   }
   // An ordinary user's own file may be closed to its owner, while root at the source went in.
-  if (is_root_ || S_ISLNK(st.st_mode) || st.st_uid != ::geteuid() || (st.st_mode & 0700) == 0700) return status;
-  state_.note_lifted(st.st_ino, State::kLiftedMode | (st.st_mode & 07777));
-  if (set_mode(fd->get(), st.st_mode | 0700) != 0) return status;
-  status = operation();
-  if ((error = set_mode(fd->get(), st.st_mode)) != 0) return at_object("apply.lift.mode", error, "set the mode of", in_the_way);
-  state_.clear_lifted(st.st_ino);
-  return status;
+  if (is_root_ || way_.has_opened(st.st_ino)) return status;
+  OpenedObject opened(fd->get(), state_);
+  return opened.is_opened() ? operation() : status;
 }
 
 }  // namespace tfs::apply

@@ -11,6 +11,7 @@
 #include "lib/apply/scan.h"
 #include "lib/apply/state.h"
 #include "lib/apply/tree.h"
+#include "lib/apply/way.h"
 #include "lib/format/decode.h"
 
 namespace tfs::apply {
@@ -74,6 +75,7 @@ class Applier {
   Status dress(int fd, const Birth& birth, const Object& object);
   Status keep(const Place& place, uint64_t id, const Object& object);
   Status touch_directory(std::string_view path, const format::Time& mtime);
+  Status before_content(int fd);
   Status after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& object);
   Status store_xattr(int path_fd, std::string_view name, ByteView value, const Object& object);
   bool wants_xattr(std::string_view name) const;
@@ -81,14 +83,15 @@ class Applier {
   Status dress_whiteout(const format::Rename& r);
   Status emulate_fallocate(int fd, const format::Fallocate& r);
 
-  // Does `operation`, and where inode flags (append only, immutable) of `in_the_way` forbid it, once more without them: the
-  // source's kernel allowed it, ours has more to do, such as times.
+  // Does `operation`, and where inode flags (append only, immutable) or the mode of `in_the_way` forbid it, once more without them: the
+  // source's kernel allowed it, ours has more to do, such as times, or less rights.
   Status lifting(const Object& in_the_way, const std::function<Status()>& operation);
   Status put_back_lifted(const Object& object);
 
   Tree& tree_;
   State& state_;
   Scan* const scan_;
+  Way way_;
   const Policy policy_;
   const bool is_root_;
   uint64_t id_ = 0;

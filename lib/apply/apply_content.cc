@@ -21,6 +21,7 @@ Status Applier::write(const format::Write& r) {
   Object target = object(r.path);
   return lifting(target, [&]() -> Status {
     int fd = TFS_TRY(tree_.file(target));
+    TFS_TRY(before_content(fd));
     Status written = sys::pwrite_all("apply.write.pwrite", fd, r.data, r.offset);
     if (!written) return at_object("apply.write.pwrite", written.error().sys_errno, "write", target);
     return after_content(fd, r.mtime, r.mode, target);
@@ -31,6 +32,7 @@ Status Applier::truncate(const format::Truncate& r) {
   Object target = object(r.path);
   return lifting(target, [&]() -> Status {
     int fd = TFS_TRY(tree_.file(target));
+    TFS_TRY(before_content(fd));
     if (::ftruncate(fd, static_cast<off_t>(r.size)) != 0) return at_object("apply.truncate.ftruncate", errno, "truncate", target);
     return after_content(fd, r.mtime, r.mode, target);
   });
@@ -69,6 +71,7 @@ Status Applier::fallocate(const format::Fallocate& r) {
   return lifting(target, [&]() -> Status {
     int fd = TFS_TRY(tree_.file(target));
     if (is_done) return after_content(fd, r.mtime, r.mode, target);
+    TFS_TRY(before_content(fd));
     if (::fallocate(fd, static_cast<int>(r.flags), static_cast<off_t>(r.offset), static_cast<off_t>(r.length)) != 0) {
       if (errno != EOPNOTSUPP && errno != ENOSYS) return at_object("apply.fallocate.call", errno, "allocate", target);
       TFS_TRY(emulate_fallocate(fd, r));
@@ -83,6 +86,7 @@ Status Applier::copy(const format::Copy& r) {
   return lifting(target, [&]() -> Status {
     int from = TFS_TRY(tree_.file(source));
     int to = TFS_TRY(tree_.file(target));
+    TFS_TRY(before_content(to));
     off_t in = static_cast<off_t>(r.source_offset), out = static_cast<off_t>(r.offset);
     std::array<std::byte, 65536> buffer;
     for (uint64_t left = r.length; left > 0;) {
@@ -106,14 +110,17 @@ Status Applier::copy(const format::Copy& r) {
 
 Status Applier::sync(const format::Sync& r) {
   if (!policy_.syncs) return {};
-  sys::Fd at = TFS_TRY(tree_.open_path(object(r.path)));
-  struct stat st;
-  if (::fstat(at.get(), &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) return {};  // nothing to open, nor to sync
-  sys::Fd fd(::open(proc_path(at.get()).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!fd.is_open() || (r.flags & format::kSyncData ? ::fdatasync(fd.get()) : ::fsync(fd.get())) != 0) {
-    return at_object("apply.sync.fsync", errno, "sync", object(r.path));
-  }
-  return {};
+  Object target = object(r.path);
+  return lifting(target, [&]() -> Status {
+    sys::Fd at = TFS_TRY(tree_.open_path(target));
+    struct stat st;
+    if (::fstat(at.get(), &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) return {};  // nothing to open, nor to sync
+    sys::Fd fd(::open(proc_path(at.get()).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    if (!fd.is_open() || (r.flags & format::kSyncData ? ::fdatasync(fd.get()) : ::fsync(fd.get())) != 0) {
+      return at_object("apply.sync.fsync", errno, "sync", target);
+    }
+    return {};
+  });
 }
 
 Status Applier::set_attr(const format::SetAttr& r) {
@@ -172,13 +179,16 @@ Status Applier::remove_xattr(const format::RemoveXattr& r) {
 Status Applier::set_flags(const format::SetFlags& r) {
   if (!policy_.sets_flags || !(r.valid & format::kFlagsInode)) return {};
   Object target = object(r.path);
-  sys::Fd fd = TFS_TRY(tree_.open_path(target));
-  uint32_t flags = 0;
-  if (int error = get_flags(fd.get(), flags)) return at_object("apply.flags.get", error, "read the flags of", target);
-  uint32_t wanted = (flags & ~kCarriedFlags) | (r.inode_flags & kCarriedFlags);
-  if (wanted == flags) return {};
-  if (int error = apply::set_flags(fd.get(), wanted)) return at_object("apply.flags.set", error, "set the flags of", target);
-  return {};
+  auto set = [&]() -> Status {
+    sys::Fd fd = TFS_TRY(tree_.open_path(target));
+    uint32_t flags = 0;
+    if (int error = get_flags(fd.get(), flags)) return at_object("apply.flags.get", error, "read the flags of", target);
+    uint32_t wanted = (flags & ~kCarriedFlags) | (r.inode_flags & kCarriedFlags);
+    if (wanted == flags) return {};
+    if (int error = apply::set_flags(fd.get(), wanted)) return at_object("apply.flags.set", error, "set the flags of", target);
+    return {};
+  };
+  return is_root_ ? set() : lifting(target, set);
 }
 
 }  // namespace tfs::apply

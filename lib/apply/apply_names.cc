@@ -27,7 +27,7 @@ Result<sys::Fd> path_fd(const Place& at, const Object& target) {
 // 0 where there is nothing.
 uint64_t ino_at(const Place& at) {
   struct stat st;
-  return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
+  return stat_at(at, st) ? st.st_ino : 0;
 }
 
 }  // namespace
@@ -66,8 +66,7 @@ Status Applier::mkdir(const format::Mkdir& r) {
 
 Status Applier::mknod(const format::Mknod& r) {
   Object target = object(r.path);
-  bool is_device = S_ISCHR(r.mode) || S_ISBLK(r.mode);
-  mode_t type = is_device && !policy_.makes_devices ? mode_t{S_IFREG} : r.mode & S_IFMT;
+  mode_t type = policy_.type_of(r.mode, r.major, r.minor);
   TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
     Place at = TFS_TRY(tree_.place(target));
     if (::mknodat(at.dir, at.name.c_str(), type | 0600, makedev(r.major, r.minor)) != 0 && !(again_ && errno == EEXIST)) {

@@ -16,12 +16,6 @@ namespace tfs::apply {
 
 using format::parent_of;
 
-namespace {
-
-bool stat_at(const Place& at, struct stat& st) { return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0; }
-
-}  // namespace
-
 // Room for a new name: its directories are there, and nothing stands at it.
 Status Applier::make_way(std::string_view path) {
   TFS_TRY(tree_.make_parents(path));

@@ -1,6 +1,10 @@
 // What a mirror leaves out, because the user said so by name. Nothing is left out in silence.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <cstdint>
+
 namespace tfs::apply {
 
 struct Policy {
@@ -10,6 +14,13 @@ struct Policy {
   bool sets_privileged_xattrs = true;  // --no-privileged-xattr: not those of trusted. and security.
   bool sets_flags = true;              // --no-flags: not the inode flags of chattr(1)
   bool syncs = false;                  // --sync: fsync where the source did
+
+  // The type that an object has in the mirror. A whiteout is no device: everyone may make it.
+  mode_t type_of(uint32_t mode, uint32_t major, uint32_t minor) const {
+    bool is_whiteout = S_ISCHR(mode) && major == 0 && minor == 0;
+    bool stands_in = (S_ISCHR(mode) || S_ISBLK(mode)) && !is_whiteout && !makes_devices;
+    return stands_in ? mode_t{S_IFREG} : mode & S_IFMT;
+  }
 };
 
 }  // namespace tfs::apply

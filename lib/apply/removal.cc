@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -37,6 +38,13 @@ void lift_flags(int dir, const char* name) {
   }
 }
 
+// What an ordinary user removes may be closed to its owner.
+void open_to_owner(int dir, const char* name) {
+  struct stat st;
+  sys::Fd fd(::geteuid() == 0 ? -1 : open_in(dir, name, O_PATH | O_DIRECTORY));
+  if (fd.is_open() && ::fstat(fd.get(), &st) == 0 && (st.st_mode & S_IRWXU) != S_IRWXU) set_mode(fd.get(), st.st_mode | S_IRWXU);
+}
+
 int remove_one(int dir, const char* name, int flags) {
   if (::unlinkat(dir, name, flags) == 0 || errno == ENOENT) return 0;
   if (errno != EPERM) return errno;
@@ -54,6 +62,7 @@ int remove_all(int dir, const char* name) {
   };
   std::vector<Level> levels;
   auto enter = [&levels](int at, const std::string& entry) {
+    open_to_owner(at, entry.c_str());
     sys::Fd fd(open_in(at, entry.c_str(), O_RDONLY | O_DIRECTORY));  // not what is mounted there: that is not ours to remove
     if (!fd.is_open()) return false;
     levels.push_back({std::move(fd), entry, {}});

@@ -16,6 +16,7 @@
 
 #include "lib/apply/attributes.h"
 #include "lib/apply/removal.h"
+#include "lib/apply/way.h"
 #include "lib/base/escape.h"
 #include "lib/format/block_hash.h"
 #include "lib/format/rel_path.h"
@@ -31,8 +32,6 @@ constexpr uint64_t kSaidDifferences = 100;  // more are only counted
 std::string shown(const Object& object) {
   return object.path.empty() ? "nameless object " + std::to_string(object.id) : escape(object.path);
 }
-
-bool stat_at(const Place& at, struct stat& st) { return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0; }
 
 uint8_t type_of(mode_t mode) { return static_cast<uint8_t>((mode & S_IFMT) >> 12); }
 
@@ -90,6 +89,11 @@ Scan::Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool on
   clear_ids();  // of one that was killed: they would keep what the stream removes
 }
 
+void Scan::set_running(bool is_running) {
+  is_running_ = is_running;
+  state_.note_scan(is_running);
+}
+
 Scan::Outcome Scan::take_outcome() { return std::exchange(outcome_, Outcome::kNone); }
 
 void Scan::differs(const Object& object, const std::string& what) {
@@ -120,7 +124,7 @@ void Scan::clear_ids() {
 Status Scan::begin(const format::ScanBegin& r) {
   bool is_whole = (r.flags & format::kScanWhole) != 0, goes_on = is_running_ && has_ended_ && !is_whole;
   bool is_cut_off = is_running_ && !has_ended_ && is_whole_ && !is_whole;
-  is_running_ = true;
+  set_running(true);
   has_ended_ = false;
   is_quick_ = (r.flags & format::kScanQuick) != 0;
   seed_ = r.seed;
@@ -224,7 +228,7 @@ Status Scan::list(const format::List& r) {
     listed_.emplace(name);
     Place at{dir ? *dir : -1, std::string(name)};
     struct stat st;
-    bool stands_in = is_device(static_cast<mode_t>(type) << 12) && !policy_.makes_devices;
+    bool stands_in = is_device(static_cast<mode_t>(type) << 12) && !policy_.makes_devices;  // or may: the description tells
     if (!dir || type == DT_UNKNOWN || stands_in || !stat_at(at, st) || type_of(st.st_mode) == type || only_checks_) continue;
     differs({r.path, 0}, "wrong type of " + escape(name));
     KeepMtime kept(at.dir);
@@ -233,9 +237,9 @@ Status Scan::list(const format::List& r) {
     dir = tree_.directory(r.path);
   }
   if (!(r.flags & format::kListLast)) return {};
-  std::string path = std::move(listing_);
+  TFS_TRY(remove_extra(listing_, listed_));  // where that fails, it is for this frame to be done again
   listing_.clear();
-  return remove_extra(path, listed_);
+  return {};
 }
 
 Status Scan::remove_extra(std::string_view path, const std::unordered_set<std::string>& listed) {
@@ -267,8 +271,7 @@ Status Scan::remove_extra(std::string_view path, const std::unordered_set<std::s
 // What cannot be changed of an object is as it should be.
 bool Scan::fits(const Place& at, const format::Entry& r) const {
   struct stat st;
-  mode_t type = r.mode & S_IFMT;
-  if (is_device(type) && !policy_.makes_devices) type = S_IFREG;
+  mode_t type = policy_.type_of(r.mode, r.major, r.minor);
   if (!stat_at(at, st) || (st.st_mode & S_IFMT) != type) return false;
   if (S_ISLNK(type)) return read_target(at) == r.target;
   return !is_device(type) || st.st_rdev == makedev(r.major, r.minor);
@@ -280,8 +283,7 @@ Status Scan::make_bare(const format::Entry& r, const Object& target) {
   if (!r.path.empty()) TFS_TRY(tree_.make_parents(r.path));
   Place at = TFS_TRY(tree_.place(target));
   struct stat st;
-  mode_t type = r.mode & S_IFMT;
-  if (is_device(type) && !policy_.makes_devices) type = S_IFREG;
+  mode_t type = policy_.type_of(r.mode, r.major, r.minor);
   bool is_there = stat_at(at, st);
   if (is_there && fits(at, r)) return {};
   differs(target, is_there ? "wrong type or target" : "missing");
@@ -343,6 +345,15 @@ bool Scan::wants_xattr(std::string_view name) const {
   return policy_.sets_privileged_xattrs || !is_privileged;
 }
 
+// An ordinary user's own object may be closed to its owner, and with it the attributes of users.
+template <class Call>
+ssize_t Scan::with_access(int path_fd, std::string_view name, const Call& call) {
+  ssize_t result = call();
+  if (result >= 0 || errno != EACCES || !name.starts_with("user.")) return result;
+  OpenedObject opened(path_fd, state_);
+  return call();
+}
+
 Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
   if (!policy_.sets_xattrs) return {};
   std::string path = proc_path(fd);
@@ -353,24 +364,27 @@ Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
     std::string key(name);
     right_xattrs_.insert(key);
     if (!wants_xattr(name)) continue;
-    ssize_t n = ::getxattr(path.c_str(), key.c_str(), here.data(), here.size());
+    ssize_t n = with_access(fd, name, [&] { return ::getxattr(path.c_str(), key.c_str(), here.data(), here.size()); });
     if (n >= 0 && std::ranges::equal(ByteView(here).first(static_cast<size_t>(n)), value)) continue;
     differs(target, "attribute " + escape(key));
     if (only_checks_) continue;
-    if (::setxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0) != 0) {
+    auto set = [&] { return ::setxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0); };
+    if (with_access(fd, name, set) != 0) {
       return at_object("apply.scan.setxattr", errno, "set the attribute " + escape(key) + " of", target);
     }
   }
-  return r.flags & format::kEntryMore ? Status() : remove_other_xattrs(path, target);
+  return r.flags & format::kEntryMore ? Status() : remove_other_xattrs(fd, target);
 }
 
-Status Scan::remove_other_xattrs(const std::string& path, const Object& target) {
+Status Scan::remove_other_xattrs(int fd, const Object& target) {
+  std::string path = proc_path(fd);
   std::string names(size_t{64} << 10, '\0');
   ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
   for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
     if (right_xattrs_.count(at) != 0 || !wants_xattr(at)) continue;
     differs(target, "extra attribute " + escape(at));
-    if (!only_checks_ && ::removexattr(path.c_str(), at) != 0) {
+    if (only_checks_) continue;
+    if (with_access(fd, at, [&] { return ::removexattr(path.c_str(), at); }) != 0) {
       return at_object("apply.scan.removexattr", errno, "remove the attribute " + escape(at) + " of", target);
     }
   }
@@ -390,7 +404,7 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
 
   bool same_time = st.st_mtim.tv_sec == r.mtime.sec && static_cast<uint32_t>(st.st_mtim.tv_nsec) == r.mtime.nsec;
   bool same_size = !S_ISREG(r.mode) || static_cast<uint64_t>(st.st_size) == r.size;
-  bool is_stand_in = is_device(r.mode) && !policy_.makes_devices;
+  bool is_stand_in = policy_.type_of(r.mode, r.major, r.minor) != (r.mode & S_IFMT);
   if (policy_.sets_owner && (st.st_uid != r.uid || st.st_gid != r.gid)) {
     differs(target, "owner");
     if (only_checks_) {
@@ -455,7 +469,7 @@ Status Scan::check_entry(const format::Entry& r, const Object& target, uint64_t 
     differs(target, "missing");
     return {};
   }
-  mode_t type = is_device(r.mode) && !policy_.makes_devices ? mode_t{S_IFREG} : r.mode & S_IFMT;
+  mode_t type = policy_.type_of(r.mode, r.major, r.minor);
   if ((st.st_mode & S_IFMT) != type) {
     differs(target, "wrong type");
     return {};
@@ -604,7 +618,8 @@ Status Scan::end(const format::ScanEnd&) {
 }
 
 void Scan::abandon() {
-  is_running_ = has_ended_ = false;
+  set_running(false);
+  has_ended_ = false;
   clear_ids();
   ids_.reset();
   held_.clear();
@@ -652,7 +667,7 @@ void Scan::let_go_others() {
 
 void Scan::finish(Outcome shown) {
   bool exact = shown == Outcome::kExact;
-  is_running_ = false;
+  set_running(false);
   if (exact && is_whole_ && !only_checks_) let_go_others();
   clear_ids();
   ids_.reset();

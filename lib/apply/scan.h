@@ -82,7 +82,10 @@ class Scan {
   Status make_fresh(const Object& target, const struct stat& st);
   Status dress(const format::Entry& r, const Object& target);
   Status set_xattrs(int fd, const format::Entry& r, const Object& target);
-  Status remove_other_xattrs(const std::string& path, const Object& target);
+  Status remove_other_xattrs(int fd, const Object& target);
+  void set_running(bool is_running);
+  template <class Call>
+  ssize_t with_access(int path_fd, std::string_view name, const Call& call);
   bool wants_xattr(std::string_view name) const;
   void let_go_others();
   Result<int> file_to_fill(const Object& target);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <climits>
@@ -26,7 +27,7 @@ namespace {
 
 constexpr size_t kFileSize = 4096;
 constexpr char kMagic[8] = {'T', 'F', 'S', 'S', 'T', 'A', 'T', 'E'};
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 static_assert(sizeof(StateBlock) <= kFileSize);
 
 // "NAME" of the directory DIR is ".NAME.tfs" beside it.
@@ -37,10 +38,10 @@ Result<std::string> place_of(const std::string& dir, int dir_fd) {
   std::string path(resolved);
   struct stat own, above;
   if (::fstat(dir_fd, &own) != 0) return system_error("apply.state.stat", errno, "unable to read " + escape(dir));
-  if (::stat((path + "/..").c_str(), &above) != 0)
+  size_t slash = path.rfind('/');
+  if (::stat(path.substr(0, slash + 1).c_str(), &above) != 0)
     return system_error("apply.state.above", errno, "unable to read above " + escape(dir));
   if (path == "/" || own.st_dev != above.st_dev) return path + "/" + kInnerName;
-  size_t slash = path.rfind('/');
   return path.substr(0, slash + 1) + "." + path.substr(slash + 1) + ".tfs";
 }
 
@@ -168,6 +169,15 @@ Status State::begin_run() {
     block_->moved_ino = 0;
   }
   if (block_->is_mending.exchange(0) != 0 && is_exact()) doubt_all();
+  for (size_t i = 0; i < kMaxLifted; i++) {
+    if (block_->lifted[i].ino != 0) lifted_slots_ = i + 1;
+  }
+  // Noted, and no frame is done again that would put it back.
+  bool is_left_changed = lifted_slots_ > 0 && block_->pending == block_->applied;
+  if ((lost_power && block_->has_opened.exchange(0) != 0) || is_left_changed) {
+    doubt_all();
+    clear_all_lifted();
+  }
   // What was in doubt is told by the frames: they are read once more.
   if (is_doubtful() && block_->doubt_from != kDoubtAll) {
     block_->applied.store(block_->doubt_from);
@@ -197,12 +207,14 @@ Status State::sync() { return block_->synced == block_->applied ? Status() : put
 // In this order: a frame that is counted as synced is on disk before that is said.
 Status State::put_on_disk() {
   std::unique_lock lock(*mutex_);
-  uint64_t applied = block_->applied.load(std::memory_order_acquire), counts = counts_;
+  uint64_t applied = block_->applied.load(std::memory_order_acquire), counts = counts_, openings = openings_;
+  bool is_closed = std::ranges::all_of(block_->lifted, [](const StateBlock::Lifted& slot) { return slot.ino == 0; });
   lock.unlock();
   if (::syncfs(directory_.get()) != 0)
     return system_error("apply.state.syncfs", errno, "unable to sync the mirror of " + escape(path_));
   lock.lock();
   if (counts == counts_) block_->synced = applied;  // else it is about another epoch now
+  if (is_closed && openings == openings_) block_->has_opened = 0;
   lock.unlock();
   return write_out();
 }
@@ -283,25 +295,41 @@ void State::begin(uint64_t seq) {
   block_->pending.store(seq, std::memory_order_release);
 }
 
-void State::note_lifted(uint64_t ino, uint32_t flags) {
-  StateBlock::Lifted& slot = block_->lifted[0].ino == 0 ? block_->lifted[0] : block_->lifted[1];
-  slot.flags = flags;
-  slot.ino.store(ino, std::memory_order_release);
+bool State::note_lifted(uint64_t ino, uint32_t flags) {
+  size_t free = 0;
+  while (free < kMaxLifted && block_->lifted[free].ino != 0) free++;
+  if (free == kMaxLifted) return false;
+  block_->lifted[free].flags = flags;
+  block_->lifted[free].ino.store(ino, std::memory_order_release);
+  lifted_slots_ = std::max<size_t>(lifted_slots_, free + 1);
+  return true;
+}
+
+Status State::note_opened(uint64_t ino, uint32_t flags) {
+  if (!note_lifted(ino, flags)) {
+    return system_error("apply.state.note_opened", EMFILE,
+                        "unable to open more than " + std::to_string(kMaxLifted) + " directories that are closed to their owner");
+  }
+  std::lock_guard guard(*mutex_);
+  openings_++;
+  return block_->has_opened.exchange(1) != 0 ? Status() : write_out();
 }
 
 void State::clear_lifted(uint64_t ino) {
-  for (StateBlock::Lifted& slot : block_->lifted) {
-    if (slot.ino == ino) slot.ino = 0;
+  for (size_t i = 0; i < lifted_slots_; i++) {
+    if (block_->lifted[i].ino == ino) block_->lifted[i].ino = 0;
   }
+  while (lifted_slots_ > 0 && block_->lifted[lifted_slots_ - 1].ino == 0) lifted_slots_--;
 }
 
 void State::clear_all_lifted() {
   for (StateBlock::Lifted& slot : block_->lifted) slot.ino = 0;
+  lifted_slots_ = 0;
 }
 
 std::optional<uint32_t> State::lifted(uint64_t ino) const {
-  for (const StateBlock::Lifted& slot : block_->lifted) {
-    if (slot.ino == ino) return slot.flags;
+  for (size_t i = 0; i < lifted_slots_; i++) {
+    if (block_->lifted[i].ino == ino) return block_->lifted[i].flags;
   }
   return {};
 }

@@ -35,6 +35,10 @@ enum class Standing : uint32_t {
 // What the running program is at, for those who ask (tfs_mirror --status).
 enum class Activity : uint32_t { kNone = 0, kFollowing = 1, kScanning = 2, kNeedsScan = 3, kStuck = 4 };
 
+// How many objects can be changed for a moment at once: a rename meets two that are in its way, and an ordinary user may have to open
+// many directories.
+constexpr size_t kMaxLifted = 200;
+
 // The layout of the file. Native byte order: it does not leave the machine.
 struct StateBlock {
   char magic[8];
@@ -45,9 +49,10 @@ struct StateBlock {
   std::atomic<uint64_t> pending;
   std::atomic<uint64_t> moved_ino;  // of the object that the pending RENAME is about, on this filesystem
   struct Lifted {
-    std::atomic<uint64_t> ino;                   // of an object whose inode flags or mode were changed for a moment; 0: none
-    std::atomic<uint32_t> flags;                 // what they were; kLiftedMode and the mode, where it is that
-  } lifted[2];                                   // a rename can meet two such directories
+    std::atomic<uint64_t> ino;    // of an object whose inode flags or mode were changed for a moment; 0: none
+    std::atomic<uint32_t> flags;  // what they were; kLiftedMode and the mode, where it is that
+  } lifted[kMaxLifted];
+  std::atomic<uint32_t> has_opened;              // modes were changed for a moment that may be on disk so: Way
   std::atomic<uint32_t> is_mending;              // an exact mirror's file has lost its mtime for a moment
   std::atomic<uint32_t> is_closed;               // the program ended with all of it on disk
   char boot_id[40];                              // of the machine's start in which it was written, as text
@@ -88,7 +93,8 @@ class State {
   void begin_empty(const format::Position& position);
 
   // Where it is exact: brackets what a scan does to a file without a frame that would be done again after a kill.
-  void begin_mending() { block_->is_mending = is_exact(); }
+  void note_scan(bool is_running) { is_scanning_ = is_running; }
+  void begin_mending() { block_->is_mending = is_scanning_ && is_exact(); }
   void end_mending() { block_->is_mending = 0; }
 
   // These go to the disk with the next write_bad_news().
@@ -109,8 +115,11 @@ class State {
   uint64_t moved_ino() const { return block_->moved_ino; }
 
   static constexpr uint32_t kLiftedMode = uint32_t{1} << 31;  // no inode flag that is carried has this bit
-  void note_lifted(uint64_t ino, uint32_t flags);
-  bool has_lifted() const { return block_->lifted[0].ino != 0 || block_->lifted[1].ino != 0; }
+  // False where there is no room for more.
+  bool note_lifted(uint64_t ino, uint32_t flags);
+  // The same for what no frame names: behind a power cut all is in doubt, since nothing tells whether it is on disk.
+  Status note_opened(uint64_t ino, uint32_t flags);
+  bool has_lifted() const { return lifted_slots_ != 0; }
   void clear_lifted(uint64_t ino);
   void clear_all_lifted();
   // What the object had before, where it is noted.
@@ -151,7 +160,9 @@ class State {
   std::unique_ptr<StateBlock, Unmap> block_;
   std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // [synced], and of what it counts the frames
   uint64_t counts_ = 0;                                                 // how often that has begun anew
-  bool has_bad_news_ = false;
+  bool has_bad_news_ = false, is_scanning_ = false;
+  uint64_t openings_ = 0;    // how often a mode was noted by note_opened()
+  size_t lifted_slots_ = 0;  // behind these all are free
 };
 
 }  // namespace tfs::apply

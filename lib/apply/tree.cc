@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "lib/apply/removal.h"
+#include "lib/apply/way.h"
 #include "lib/base/escape.h"
 #include "lib/format/rel_path.h"
 
@@ -65,9 +66,15 @@ Error at_object(const char* op, int sys_errno, const std::string& what, const Ob
   return mismatch(error.message() + ": the mirror is not what the stream says, it needs a scan");
 }
 
+bool stat_at(const Place& at, struct stat& st) {
+  return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | (at.name.empty() ? AT_EMPTY_PATH : 0)) == 0;
+}
+
 int open_in(int dir, const char* name, int flags) { return open_at(dir, name, static_cast<uint64_t>(flags) | O_NOFOLLOW, 0); }
 
 std::string proc_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+Tree::Tree(sys::Fd root, State& state) : root_(std::move(root)), state_(state), is_root_(::geteuid() == 0) {}
 
 Tree::~Tree() = default;
 
@@ -115,13 +122,13 @@ Place Tree::held_place(uint64_t id) const { return {state_.held_fd(), State::hel
 
 Result<Place> Tree::place(const Object& object) {
   if (object.path.empty()) return held_place(object.id);
-  if (object.path == ".") return Place{root_.get(), "."};
+  if (object.path == ".") return Place{root_.get(), ""};
   return place(object.path);
 }
 
 Result<sys::Fd> Tree::open_path(const Object& object) {
   Place at = TFS_TRY(place(object));
-  int fd = open_in(at.dir, at.name.c_str(), O_PATH);
+  int fd = at.name.empty() ? ::fcntl(at.dir, F_DUPFD_CLOEXEC, 3) : open_in(at.dir, at.name.c_str(), O_PATH);
   if (fd < 0) return at_object("apply.tree.open_path", errno, "find", object);
   return sys::Fd(fd);
 }
@@ -133,8 +140,8 @@ Result<int> Tree::file(const Object& object) {
     // Asked before, for to open a device may do anything, and again behind: O_NONBLOCK lest a FIFO hang us.
     auto not_regular = [&] { return mismatch(shown(object) + " is no regular file: the mirror needs a scan"); };
     struct stat st;
-    if (::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode)) return not_regular();
-    int fd = open_in(at.dir, at.name.c_str(), O_RDWR | O_NONBLOCK | O_NOCTTY);
+    if (stat_at(at, st) && !S_ISREG(st.st_mode)) return not_regular();
+    int fd = open_to_write(at);
     if (fd < 0) return at_object("apply.tree.open_file", errno, "open", object);
     sys::Fd owned(fd);
     if (::fstat(fd, &st) != 0) return at_object("apply.tree.stat_file", errno, "read", object);
@@ -144,6 +151,19 @@ Result<int> Tree::file(const Object& object) {
   }
   if (found->second != files_.begin()) files_.splice(files_.begin(), files_, found->second);
   return found->second->fd.get();
+}
+
+// An errno as open_in().
+int Tree::open_to_write(const Place& at) {
+  constexpr int kFlags = O_RDWR | O_NONBLOCK | O_NOCTTY;
+  int fd = open_in(at.dir, at.name.c_str(), kFlags);
+  if (is_root_ || (fd >= 0 && !state_.has_lifted()) || (fd < 0 && errno != EACCES)) return fd;
+  int error = errno;
+  sys::Fd path(open_in(at.dir, at.name.c_str(), O_PATH));
+  OpenedObject opened(path.get(), state_);
+  if (fd < 0 && opened.is_opened()) fd = open_in(at.dir, at.name.c_str(), kFlags);
+  errno = error;
+  return fd;
 }
 
 int Tree::open_file(uint64_t id) {

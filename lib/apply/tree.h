@@ -24,7 +24,7 @@ struct Object {
   uint64_t id = 0;
 };
 
-// Where a name stands: a directory's descriptor, good until the next call into the Tree, and the name in it.
+// Where a name stands: a directory's descriptor, good until the next call into the Tree, and the name in it; none for the directory itself.
 struct Place {
   int dir = -1;
   std::string name;
@@ -32,7 +32,7 @@ struct Place {
 
 class Tree {
  public:
-  Tree(sys::Fd root, State& state) : root_(std::move(root)), state_(state) {}
+  Tree(sys::Fd root, State& state);
   ~Tree();
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
@@ -69,6 +69,7 @@ class Tree {
 
  private:
   Result<sys::Fd> open_beneath(std::string_view path, uint64_t flags);
+  int open_to_write(const Place& at);
 
   struct File {
     uint64_t id;
@@ -80,6 +81,7 @@ class Tree {
   };
   sys::Fd root_;
   State& state_;
+  const bool is_root_;     // the user
   std::list<File> files_;  // most recently used first
   std::unordered_map<uint64_t, std::list<File>::iterator> file_index_;
   std::list<Directory> directories_;
@@ -88,6 +90,9 @@ class Tree {
 
 // The Error for `sys_errno` met at `object`: kMismatch where the mirror is not what it should be, else kSystem.
 Error at_object(const char* op, int sys_errno, const std::string& what, const Object& object);
+
+// What stands there, of itself; false where nothing does, or it cannot be told.
+bool stat_at(const Place& at, struct stat& st);
 
 // Opens the object that has a name in a directory: through no symbolic link, and not what is mounted there. An errno as openat(2).
 int open_in(int dir, const char* name, int flags);

@@ -53,6 +53,11 @@ AsCaller::~AsCaller() {
   errno = saved;
 }
 
+bool always_loses_set_id() {
+  static const bool is_ordinary_user = ::geteuid() != 0;
+  return is_ordinary_user;
+}
+
 WithoutFsetid::WithoutFsetid(bool wanted) : is_wanted_(wanted) {
   if (is_wanted_) set_fsetid(false);
 }

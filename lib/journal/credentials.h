@@ -27,6 +27,9 @@ class AsCaller {
   bool is_changed_ = false;
 };
 
+// Whether set-id bits go from whatever this process writes, for whoever it does that: as an ordinary user's they do.
+bool always_loses_set_id();
+
 // The kernel takes set-id bits from what is written while this lives (and `wanted`), as it does for an ordinary user: by
 // dropping CAP_FSETID in this thread. KILLPRIV_V2 makes that our duty.
 class WithoutFsetid {

@@ -40,7 +40,8 @@ int Filesystem::truncate(Node& target, int fd, const AttributeChange& change) {
     opened = sys::Fd(fd);
   }
   struct stat st;
-  bool takes_bits = change.kills_set_id && ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+  bool may_take = change.kills_set_id || always_loses_set_id();
+  bool takes_bits = may_take && ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
   int error = 0;
   {
     WithoutFsetid without(takes_bits);

@@ -44,7 +44,7 @@ int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
   Locked locked(*target);
-  bool takes_bits = kills_set_id && has_set_id(handle.fd());
+  bool takes_bits = (kills_set_id || always_loses_set_id()) && has_set_id(handle.fd());
   ssize_t n;
   {
     WithoutFsetid without(takes_bits);
@@ -92,7 +92,7 @@ int Filesystem::fallocate(uint64_t id, const FileHandle& handle, int mode, uint6
   Locked locked(*target);
   struct stat before;
   if (::fstat(handle.fd(), &before) != 0) return errno;
-  bool takes_bits = caller.uid != 0 && has_set_id(before);  // FALLOCATE has no flag that says so
+  bool takes_bits = (caller.uid != 0 || always_loses_set_id()) && has_set_id(before);  // FALLOCATE has no flag that says so
   {
     WithoutFsetid without(takes_bits);
     if (::fallocate(handle.fd(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
@@ -120,7 +120,7 @@ int Filesystem::copy(uint64_t source, const FileHandle& from, uint64_t from_offs
   Locked locked(*source_node, *target_node);
   // No mirror has what lost its last name before it was opened; the caller's kernel reads and writes instead.
   if (!table_.is_recorded(*source_node)) return EXDEV;
-  bool takes_bits = caller.uid != 0 && has_set_id(to.fd());
+  bool takes_bits = (caller.uid != 0 || always_loses_set_id()) && has_set_id(to.fd());
   off_t in = static_cast<off_t>(from_offset), out = static_cast<off_t>(to_offset);
   ssize_t n;
   {

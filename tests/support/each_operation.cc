@@ -200,6 +200,37 @@ void inode_flags() {
   MUST(::unlink("fixed"));
 }
 
+// Root goes into all; an ordinary user's mirror has to open to itself what is closed to its owner.
+void closed() {
+  MUST(::mkdir("closed", 0755));
+  MUST(::mkdir("closed/too", 0755));
+  MUST(::mkdir("closed/too/dir", 0755));
+  make("closed/too/file", "content");
+  MUST(::chmod("closed/too/dir", 0100));
+  MUST(::chmod("closed/too", 0));
+  MUST(::chmod("closed", 0500));
+  make("closed/too/dir/born", "inside", 0);
+  int fd = static_cast<int>(MUST(::open("closed/too/dir/born", O_WRONLY)));
+  MUST(::pwrite(fd, "I", 1, 0));
+  MUST(::close(fd));
+  MUST(::setxattr("closed/too/dir/born", "user.c", "closed", 6, 0));
+  MUST(::removexattr("closed/too/dir/born", "user.c"));
+  MUST(::truncate("closed/too/file", 3));
+  MUST(::link("closed/too/file", "closed/too/dir/linked"));
+  MUST(::rename("closed/too/file", "closed/too/moved"));
+  MUST(::symlink("moved", "closed/too/symlink"));
+  MUST(::mkdir("closed/too/moves", 0));
+  MUST(::rename("closed/too/moves", "closed/too/dir/moves"));  // its own ".." changes
+  MUST(::renameat2(AT_FDCWD, "closed/too/dir", AT_FDCWD, "closed/too/moved", RENAME_EXCHANGE));
+  MUST(::rmdir("closed/too/moved/moves"));
+  MUST(::unlink("closed/too/symlink"));
+  MUST(::chmod("closed/too/moved", 0));
+  MUST(::rename("closed/too", "closed/renamed"));
+  timespec times[] = {{1000, 1}, {1'100'000'000, 987654321}};
+  MUST(::utimensat(AT_FDCWD, "closed/renamed/moved/linked", times, 0));
+  MUST(::chmod("closed/renamed/moved/linked", 04711));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -215,5 +246,6 @@ int main(int argc, char** argv) {
   content();
   attributes();
   inode_flags();
+  closed();
   return 0;
 }
