@@ -187,7 +187,7 @@ $(FUZZER_BINS): $(O)/fuzzers/%: $(O)/tests/fuzz/%.o $(LIB)
 	$(Q)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) $(LDLIBS)
 
 bench: tools support benches
-	$(Q)$(RUN_ENV) BENCH=$(BENCH) tests/bench/bench.sh
+	$(Q)$(RUN_ENV) BENCH='$(BENCH)' tests/bench/bench.sh
 
 demo:
 	$(Q)tests/apt.sh $(BUILD_DEPS) $(DEMO_DEPS)

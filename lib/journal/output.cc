@@ -6,6 +6,7 @@ namespace tfs::journal {
 
 void Output::write_here(std::function<void(int)> on_lost) {
   ring_.change_writer();
+  ring_.allow_direct();
   writer_ = std::thread([this, told = std::move(on_lost)] { ring_.write_out(told); });
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@ constexpr size_t kPipeSize = size_t{1} << 20;     // the most that an unprivileg
 constexpr size_t kWriteSize = size_t{256} << 10;  // one write(2): large enough to be cheap, small enough to free room soon
 constexpr size_t kWakeAt = Ring::kCapacity / 32;
 constexpr int kActivePauseMs = 1;
+constexpr size_t kLargeFrame = size_t{32} << 10;
 constexpr uint64_t kFewFrames = 8;  // in such a pause: each of them wakes the writer
 
 // errno of write(2), which is done when all is written.
@@ -47,9 +49,17 @@ void Ring::append(std::span<const ByteView> parts, uint64_t seq) {
   }
   uint64_t end = appended_.load();
   if (written_.load() == end) origin_ = end;  // the same few pages again: they stay in the processor's cache
+  size_t done = write_directly(parts);
   for (ByteView part : parts) {
-    put(end, part);
-    end += part.size();
+    size_t skipped = std::min(done, part.size());
+    done -= skipped;
+    put(end, part.subspan(skipped));
+    end += part.size() - skipped;
+  }
+  if (end == appended_.load()) {
+    next_end_ = UINT64_MAX;
+    seq_ = seq;
+    return;
   }
   TFS_CHECK(end - written_.load() <= kCapacity);
   next_end_ = end;
@@ -62,6 +72,19 @@ void Ring::append(std::span<const ByteView> parts, uint64_t seq) {
     writer_ = kAwake;
     sys::futex_wake_all(writer_);
   }
+}
+
+// How many bytes of it: none but where the writer has nothing to do, and then it has not until append() goes on.
+size_t Ring::write_directly(std::span<const ByteView> parts) {
+  size_t size = 0;
+  for (ByteView part : parts) size += part.size();
+  if (size < kLargeFrame || !may_write_directly_.load(std::memory_order_relaxed) || used() != 0 || is_writing_) return 0;
+  iovec vectors[4];
+  TFS_CHECK(parts.size() <= std::size(vectors));
+  for (size_t i = 0; i < parts.size(); i++) vectors[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+  ssize_t n = ::pwritev2(fd_, vectors, static_cast<int>(parts.size()), -1, RWF_NOWAIT);
+  if (n < 0 && errno == EOPNOTSUPP) may_write_directly_ = false;  // a kernel before 6.4, or a file
+  return n < 0 ? 0 : static_cast<size_t>(n);                      // what is wrong the writer finds out, and says
 }
 
 void Ring::put(uint64_t offset, ByteView bytes) {

@@ -6,6 +6,9 @@
 // The writer is woken by each frame as long as there are few of them; where more than a handful come in a millisecond it looks every
 // millisecond by itself, or when there is much to write, since a wake-up for each frame costs more than the frame (0.45 of the
 // speed against 0.93).
+//
+// A large frame with nothing before it goes to the reader at once, from where it lies, as far as the reader's pipe has room: that saves
+// a copy and a change of threads (1.3 times as many writes of 128 KiB on one processor). What does not fit waits in the ring.
 #pragma once
 
 #include <atomic>
@@ -29,6 +32,9 @@ class Ring {
   static constexpr size_t kForRequests = kCapacity - 65536;
 
   // --- for the one that appends
+
+  // The one that writes lives in this process: large frames need not pass through the ring.
+  void allow_direct() { may_write_directly_ = true; }
 
   // A whole frame, for which there is room. `seq` is the stream's position behind it. Nothing where nobody reads.
   void append(std::span<const ByteView> parts, uint64_t seq);
@@ -73,6 +79,7 @@ class Ring {
 
   std::byte* at(uint64_t offset) { return bytes_ + (offset - origin_.load()) % kCapacity; }
   void put(uint64_t offset, ByteView bytes);
+  size_t write_directly(std::span<const ByteView> parts);
   void write_all(const std::function<void(int)>& on_lost);
   void lose(int error);
   void sleep();
@@ -86,7 +93,7 @@ class Ring {
   std::atomic<uint64_t> frames_{0};
   std::atomic<int> fd_{-1}, lost_errno_{0};
   std::atomic<bool> has_begun_{false}, is_lost_{true}, has_been_read_{false}, is_writing_{false}, is_ending_{false},
-      has_ended_{false};
+      has_ended_{false}, may_write_directly_{false};
   // Words for futex(2): what the writer does, and a count.
   std::atomic<uint32_t> writer_{kAwake}, room_{0}, room_waiters_{0};
   alignas(4096) std::byte bytes_[kCapacity];
