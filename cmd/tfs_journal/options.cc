@@ -1,6 +1,8 @@
 #include "cmd/tfs_journal/options.h"
 
 #include <charconv>
+#include <chrono>
+#include <optional>
 
 #include "lib/base/escape.h"
 #include "lib/cli/options.h"
@@ -28,6 +30,8 @@ Status take_mount_option(std::string_view word, journal::MountOptions& out) {
     out.umask = TFS_TRY(parse_id(value_of("umask="), 8));
     if (out.umask > 0777) return usage_error("not an umask: " + escape(word));
     out.shows_mode = true;
+  } else if (word == "writeback_cache") {
+    out.has_writeback = true;
   } else if (word == "debug") {
     out.is_debug = true;
   } else if (!word.empty()) {
@@ -49,6 +53,7 @@ Status take_mount_options(std::string_view words, journal::MountOptions& out) {
 
 Status parse_options(int argc, char** argv, JournalOptions& options) {
   bool ignored = false;
+  std::optional<uint64_t> max_delay_ms;
   cli::Usage usage{
       "tfs_journal [options] STORE MNT\n       tfs_journal --status [--json] MNT",
       "Shows the directory STORE at MNT through FUSE. Each change made there goes to\n"
@@ -61,6 +66,12 @@ Status parse_options(int argc, char** argv, JournalOptions& options) {
            [&](std::string_view text) -> Status {
              options.heartbeat_ms = TFS_TRY(cli::parse_duration_ms(text));
              if (options.heartbeat_ms < 10) return usage_error("10ms at least");
+             return {};
+           }},
+          {"--max-delay", 0, "TIME", "how late the kernel may tell of writes that it caches (see the man page)",
+           [&](std::string_view text) -> Status {
+             max_delay_ms = TFS_TRY(cli::parse_duration_ms(text));
+             if (*max_delay_ms < 10) return usage_error("10ms at least");
              return {};
            }},
           {"--keep", 0, "", "go on serving MNT where the process that does so is killed", cli::set_flag(options.keeps)},
@@ -82,6 +93,8 @@ Status parse_options(int argc, char** argv, JournalOptions& options) {
   if (options.asks_status && parsed.operands.size() != 1) return usage_error("--status takes MNT alone");
   if (!options.asks_status && parsed.operands.size() != 2)
     return usage_error("too few arguments: STORE and MNT are wanted (see --help)");
+  constexpr uint64_t kDelayOfWriteback = 100;
+  options.mount.max_delay = std::chrono::milliseconds(max_delay_ms.value_or(options.mount.has_writeback ? kDelayOfWriteback : 0));
   options.store = parsed.operands.front();
   options.mountpoint = parsed.operands.back();
   return {};

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -27,13 +28,15 @@ struct Entry {
   struct stat attributes {};
 };
 
-// A descriptor of the store as FUSE's file handle; the high bit says that the file takes appends only.
+// A descriptor of the store as FUSE's file handle, with bits above that say what it is like.
 class FileHandle {
  public:
-  static constexpr uint64_t kAppend = uint64_t{1} << 32;
+  static constexpr uint64_t kAppend = uint64_t{1} << 32;    // the file takes appends only
+  static constexpr uint64_t kWrites = uint64_t{1} << 33;    // it is open for writing
+  static constexpr uint64_t kUncached = uint64_t{1} << 34;  // nothing of what it writes may lie in the kernel's page cache
   FileHandle() = default;
   explicit FileHandle(uint64_t raw) : raw_(raw) {}
-  FileHandle(int fd, bool appends) : raw_(static_cast<uint64_t>(fd) | (appends ? kAppend : 0)) {}
+  FileHandle(int fd, uint64_t bits) : raw_(static_cast<uint32_t>(fd) | bits) {}
   int fd() const { return static_cast<int>(raw_ & 0xffffffff); }
   uint64_t raw() const { return raw_; }
 
@@ -49,12 +52,24 @@ struct AttributeChange {
   bool kills_set_id = false;
 };
 
+// How a WRITE came about.
+struct WriteKind {
+  bool kills_set_id = false;
+  bool is_cached = false;  // not while the program wrote
+};
+
 class Filesystem {
  public:
   Filesystem(Store& store, NodeTable& table, Recorder& recorder) : store_(store), table_(table), recorder_(recorder) {}
 
   // The scanner is told of what gets a new name. Once, before the first request.
   void set_scanner(Scanner& scanner) { scanner_ = &scanner; }
+
+  // The kernel writes when it likes, by whatever descriptor there is, and reads to fill its pages. Once, before the first request.
+  void set_writeback() { has_writeback_ = true; }
+  // Whether anything is open for writing; begins anew with what a predecessor left open.
+  bool has_writers() const { return writers_ > 0; }
+  void count_writers();
 
   // Called when the kernel's cached attributes of a node are no longer true.
   void on_stale_attributes(std::function<void(uint64_t id)> f) { stale_attributes_ = std::move(f); }
@@ -98,7 +113,7 @@ class Filesystem {
   void release(uint64_t id, const FileHandle& handle, bool has_room);
 
   // --- content (fs_content.cc)
-  int write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, bool kills_set_id, size_t& written);
+  int write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, WriteKind kind, size_t& written);
   int fallocate(uint64_t id, const FileHandle& handle, int mode, uint64_t offset, uint64_t length, const Caller& caller);
   int copy(uint64_t source, const FileHandle& from, uint64_t from_offset, uint64_t target, const FileHandle& to,
            uint64_t to_offset, size_t length, const Caller& caller, size_t& copied);
@@ -131,6 +146,8 @@ class Filesystem {
   int rename_as(unsigned flags, const Caller& caller, Node& dir, int from, const char* name, int to, const char* new_name);
   // errno of a call on content that failed; what it has done to mode and mtime is recorded.
   int failed(Node& target, int fd, bool takes_bits);
+  FileHandle note_open(Node& target, int fd, int flags, uint64_t bits = 0);
+  int store_access(int flags) const;
   void put_part_of_allocation(Node& target, int fd, int mode, off_t size_before);
   void put_size(Node& target, const struct stat& st, mode_t mode);
   void put_mode(Node& target, int fd, mode_t mode_before);
@@ -140,6 +157,8 @@ class Filesystem {
   NodeTable& table_;
   Recorder& recorder_;
   Scanner* scanner_ = nullptr;
+  bool has_writeback_ = false;
+  std::atomic<int64_t> writers_{0};
   std::function<void(uint64_t)> stale_attributes_ = [](uint64_t) {};
 };
 

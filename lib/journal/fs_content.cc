@@ -1,6 +1,7 @@
 // The operations that change what is in a file.
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,11 +41,14 @@ int Filesystem::failed(Node& target, int fd, bool takes_bits) {
   return error;
 }
 
-int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, bool kills_set_id, size_t& written) {
+int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint64_t offset, WriteKind kind, size_t& written) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
   Locked locked(*target);
-  bool takes_bits = (kills_set_id || always_loses_set_id()) && has_set_id(handle.fd());
+  bool takes_bits = (kind.kills_set_id || always_loses_set_id()) && has_set_id(handle.fd());
+  struct stat st;
+  // With the writeback cache the time of a change is the kernel's to tell, by a SETATTR that may have come before.
+  bool keeps_mtime = has_writeback_ && kind.is_cached && ::fstat(handle.fd(), &st) == 0;
   ssize_t n;
   {
     WithoutFsetid without(takes_bits);
@@ -52,7 +56,10 @@ int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint
   }
   if (n < 0) return failed(*target, handle.fd(), takes_bits);
   written = static_cast<size_t>(n);
-  struct stat st;
+  if (keeps_mtime) {
+    timespec times[] = {{0, UTIME_OMIT}, st.st_mtim};
+    ::futimens(handle.fd(), times);
+  }
   if (::fstat(handle.fd(), &st) != 0) return errno;
   if (takes_bits) stale_attributes_(id);
   // A file that takes appends only has put the bytes at its end, wherever they were asked for.

@@ -164,7 +164,7 @@ int Filesystem::create(uint64_t parent, const char* name, mode_t mode, int flags
     sys::Fd fd;
     {
       AsCaller as(caller);
-      fd = sys::Fd(::openat(ref.fd(), name, (flags & O_ACCMODE) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+      fd = sys::Fd(::openat(ref.fd(), name, store_access(flags) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     }
     if (fd.is_open()) {
       Identity identity;
@@ -177,14 +177,13 @@ int Filesystem::create(uint64_t parent, const char* name, mode_t mode, int flags
       Recorder::Section section(recorder_);
       Node& made = table_.enter(*dir, name, identity, 1);
       table_.add_open(made);
-      store_.note_open(made, fd.get());
       made.lacks_capability = true;  // just born: an ACL is all that it can have
       out.id = made.id;
       std::string_view path = section.path(*dir, name, Recorder::paths().first);
       section.put(st.st_ino, st.st_nlink,
                   format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), parent_mtime, path, xattrs});
       put_flags(section, st.st_ino, path, born_flags);
-      handle = FileHandle(fd.release(), false);
+      handle = note_open(made, fd.release(), flags);
       return 0;
     }
     if (errno != EEXIST || ((flags & O_EXCL) && !was_done_before(errno, EEXIST))) return errno;
@@ -205,7 +204,7 @@ int Filesystem::make_tmpfile(uint64_t parent, mode_t mode, int flags, const Call
   sys::Fd fd;
   {
     AsCaller as(caller);
-    int tmp_flags = (flags & (O_ACCMODE | O_EXCL)) | O_TMPFILE | O_CLOEXEC;
+    int tmp_flags = store_access(flags) | (flags & O_EXCL) | O_TMPFILE | O_CLOEXEC;
     fd = sys::Fd(::openat(ref.fd(), ".", tmp_flags, mode & 07777));
   }
   if (!fd.is_open()) return errno;
@@ -223,11 +222,10 @@ int Filesystem::make_tmpfile(uint64_t parent, mode_t mode, int flags, const Call
   const struct stat& st = out.attributes;
   Recorder::Section section(recorder_);
   Node& made = table_.enter_nameless(identity);
-  store_.note_open(made, fd.get());
   out.id = made.id;
   section.put(st.st_ino, st.st_nlink, format::Create{st.st_mode, st.st_uid, st.st_gid, to_time(st.st_mtim), {}, {}, xattrs});
   put_flags(section, st.st_ino, {}, born_flags);
-  handle = FileHandle(fd.release(), false);
+  handle = note_open(made, fd.release(), flags);
   return 0;
 }
 
@@ -397,6 +395,7 @@ void Filesystem::release(uint64_t id, const FileHandle& handle, bool has_room) {
   // Before its number can be another one's.
   if (Flight* flight = request_context().flight) flight->note_done();
   if (fd >= 0 && !is_closed) ::close(fd);
+  if ((handle.raw() & FileHandle::kWrites) && !is_closed) writers_ -= 1;
 }
 
 }  // namespace tfs::journal

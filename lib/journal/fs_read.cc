@@ -125,20 +125,43 @@ int Filesystem::open(uint64_t id, int flags, FileHandle& out) {
   if (target == nullptr || !table_.add_open(*target)) return ESTALE;
   // What the kernel does itself must not be done twice: it sends the offset of an append, syncs by FSYNC, truncates by SETATTR.
   // O_DIRECT would ask for aligned buffers, O_SYNC could report an error of a write that has happened.
-  int store_flags = flags & ~(O_APPEND | O_DIRECT | O_SYNC | O_DSYNC | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOATIME);
+  constexpr int kNotOurs = O_APPEND | O_DIRECT | O_SYNC | O_DSYNC | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOATIME;
+  int store_flags = (flags & ~(kNotOurs | O_ACCMODE)) | store_access(flags);
   int fd = store_.open_node(*target, store_flags);
-  bool appends = false;
+  uint64_t bits = 0;
+  if (fd == -EACCES && (store_flags & O_ACCMODE) != (flags & O_ACCMODE)) {  // an ordinary user's own, not to be read
+    fd = store_.open_node(*target, flags & ~kNotOurs);
+    bits = FileHandle::kUncached;
+  }
   if (fd == -EPERM && (flags & O_APPEND)) {  // a file with the attribute 'a' must be opened for appending
-    fd = store_.open_node(*target, store_flags | O_APPEND);
-    appends = fd >= 0;
+    fd = store_.open_node(*target, (flags & ~kNotOurs) | O_APPEND);
+    bits = FileHandle::kAppend | FileHandle::kUncached;  // page by page it would be written to its end
   }
   if (fd < 0) {
-    release(id, FileHandle(-1, false), false);
+    release(id, FileHandle(-1, 0), false);
     return -fd;
   }
-  store_.note_open(*target, fd);
-  out = FileHandle(fd, appends);
+  out = note_open(*target, fd, flags, bits);
   return 0;
+}
+
+int Filesystem::store_access(int flags) const {
+  int access = flags & O_ACCMODE;
+  return has_writeback_ && access == O_WRONLY ? O_RDWR : access;
+}
+
+FileHandle Filesystem::note_open(Node& target, int fd, int flags, uint64_t bits) {
+  store_.note_open(target, fd);
+  if ((flags & O_ACCMODE) == O_RDONLY) return {fd, bits};
+  writers_ += 1;
+  return {fd, bits | FileHandle::kWrites};
+}
+
+void Filesystem::count_writers() {
+  writers_ = std::ranges::count_if(store_.open_descriptors(), [](const auto& open) {
+    int flags = ::fcntl(open.second, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+  });
 }
 
 int Filesystem::read(const FileHandle& handle, std::span<std::byte> into, uint64_t offset, size_t& out) {

@@ -45,15 +45,16 @@ void reply_entry(fuse_req_t req, int error, const Entry& entry) {
 
 FileHandle handle_of(const fuse_file_info* fi) { return FileHandle(fi->fh); }
 
-// Who only writes needs no page cache of the mount's (a copy less: 128 KiB at a time come 1.6 times as fast); the kernel keeps the
+// Without the writeback cache who only writes needs no page cache of the mount's (a copy less: 128 KiB at a time come 1.6 times as fast); the kernel keeps the
 // pages of those who read and map the file true. Nothing else can be asked of such a descriptor: it can be neither read nor mapped.
-void set_caching(fuse_file_info* fi) {
-  bool only_writes = (fi->flags & O_ACCMODE) == O_WRONLY;
-  fi->direct_io = only_writes ? 1 : 0;
+void set_caching(fuse_req_t req, const FileHandle& handle, fuse_file_info* fi) {
+  bool only_writes = (fi->flags & O_ACCMODE) == O_WRONLY, has_writeback = session_of(req).options().has_writeback;
+  fi->fh = handle.raw();
+  fi->direct_io = (only_writes && !has_writeback) || (handle.raw() & FileHandle::kUncached) ? 1 : 0;
   fi->keep_cache = 1;
 }
 
-void op_init(void*, fuse_conn_info* conn) {
+void op_init(void* session, fuse_conn_info* conn) {
   auto want = [conn](unsigned bits) { conn->want |= conn->capable & bits; };
   want(FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_ACL | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
        FUSE_CAP_ASYNC_DIO | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_PARALLEL_DIROPS);
@@ -62,6 +63,7 @@ void op_init(void*, fuse_conn_info* conn) {
   conn->want &= ~static_cast<unsigned>(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
                                        FUSE_CAP_SPLICE_MOVE | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS |
                                        FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_AUTO_INVAL_DATA);
+  if (static_cast<Session*>(session)->options().has_writeback) want(FUSE_CAP_WRITEBACK_CACHE);
   conn->max_write = format::kMaxData;
   // What the kernel sends in the background (readahead, pages of mappings, asynchronous I/O) waits in one queue: writes that
   // wait for the journal's reader must not fill it. The flusher stops by itself at the threshold.
@@ -155,8 +157,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
     return reply_error(req, error);
   }
   fuse_entry_param e = entry_param(req, entry);
-  fi->fh = handle.raw();
-  set_caching(fi);
+  set_caching(req, handle, fi);
   Filesystem& filesystem = fs(req);
   if (fuse_reply_create(req, &e, fi) == -ENOENT) {  // interrupted: neither RELEASE nor FORGET will come
     filesystem.release(entry.id, handle, true);
@@ -167,8 +168,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
 void op_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
   FileHandle handle;
   if (int error = fs(req).open(id, fi->flags, handle)) return reply_error(req, error);
-  fi->fh = handle.raw();
-  set_caching(fi);
+  set_caching(req, handle, fi);
   Filesystem& filesystem = fs(req);
   if (fuse_reply_open(req, fi) == -ENOENT) filesystem.release(id, handle, false);
 }
@@ -183,7 +183,7 @@ void op_read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_in
 void op_write(fuse_req_t req, fuse_ino_t id, const char* data, size_t size, off_t offset, fuse_file_info* fi) {
   size_t written = 0;
   int error = fs(req).write(id, handle_of(fi), as_bytes({data, size}), static_cast<uint64_t>(offset),
-                            request_context().kills_set_id, written);
+                            {request_context().kills_set_id, request_context().is_cached_write}, written);
   if (error != 0) return reply_error(req, error);
   fuse_reply_write(req, written);
 }

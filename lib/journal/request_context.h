@@ -15,8 +15,9 @@ struct MountOptions;
 // What libfuse hides of a request, noted from its raw form.
 struct RequestContext {
   bool kills_set_id = false;
-  bool is_done_again = false;  // it was begun by a process that was killed (redo.h)
-  Flight* flight = nullptr;    // which keeps the answer, if anything does
+  bool is_cached_write = false;  // pages that the kernel had in its cache, at a time of its own
+  bool is_done_again = false;    // it was begun by a process that was killed (redo.h)
+  Flight* flight = nullptr;      // which keeps the answer, if anything does
 };
 RequestContext& request_context();
 

@@ -147,6 +147,7 @@ Status Session::take_over(const MountOptions& options, sys::Fd fuse, std::span<c
 
 Status Session::prepare(const MountOptions& options, const char* mountpoint) {
   options_ = options;
+  if (options_.has_writeback) filesystem_.set_writeback();
   bool is_root = ::geteuid() == 0;
   std::string words = "default_permissions,subtype=tfs_journal,fsname=" + option_value(options.store);
   if (is_root) words += ",allow_other,suid,dev";
@@ -247,13 +248,21 @@ std::unique_ptr<Session::Buffer> Session::make_buffer() {
 void Session::start(std::function<void()> on_end) {
   on_end_ = std::move(on_end);
   parked_worker_ = std::thread([this] { work_parked(); });
+  if (options_.max_delay.count() > 0) filesystem_.count_writers();
   workers_.start();
+  start_flusher();
+}
+
+void Session::start_flusher() {
+  if (options_.max_delay.count() == 0) return;
+  flusher_ = std::make_unique<Flusher>(options_.mountpoint, options_.max_delay, [this] { return filesystem_.has_writers(); });
 }
 
 int Session::fuse_descriptor() const { return fuse_session_fd(session_); }
 
 bool Session::pause(std::chrono::milliseconds patience) {
   auto deadline = std::chrono::steady_clock::now() + patience;
+  flusher_.reset();
   is_pausing_ = true;
   // The one that waits for a request gets one. From a thread of its own, since nobody may be left to answer it.
   std::thread([mountpoint = options_.mountpoint] {
@@ -277,6 +286,7 @@ void Session::unpause() {
   std::lock_guard guard(pause_mutex_);
   is_pausing_ = false;
   pause_changed_.notify_all();
+  start_flusher();
 }
 
 void Session::wait_while_paused() {
@@ -371,7 +381,8 @@ void Session::process(Buffer& buffer) {
   request_context() = {.is_done_again = buffer.is_done_again, .flight = buffer.flight};
   if (header.opcode == FUSE_WRITE) {
     const auto* in = reinterpret_cast<const fuse_write_in*>(&header + 1);
-    request_context().kills_set_id = (in->write_flags & kWriteKillSetId) != 0 && !(in->write_flags & FUSE_WRITE_CACHE);
+    request_context().is_cached_write = (in->write_flags & FUSE_WRITE_CACHE) != 0;
+    request_context().kills_set_id = (in->write_flags & kWriteKillSetId) != 0 && !request_context().is_cached_write;
   }
   if (process_raw(buffer)) return;
   fuse_session_process_buf(session_, &buffer.buf);
@@ -413,6 +424,7 @@ void Session::patch_init_reply(void* reply, size_t size) {
 }
 
 Status Session::stop() {
+  flusher_.reset();
   if (is_mounted_ && !has_ended_) {
     // Pages written through mappings are still on the way.
     sys::Fd top(::open(options_.mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

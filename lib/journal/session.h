@@ -20,6 +20,7 @@
 #include "lib/journal/control.h"
 #include "lib/journal/estate.h"
 #include "lib/journal/filesystem.h"
+#include "lib/journal/flusher.h"
 #include "lib/journal/redo.h"
 #include "lib/journal/workers.h"
 
@@ -38,6 +39,8 @@ struct MountOptions {
   gid_t gid = 0;
   mode_t umask = 0;
   bool is_debug = false;
+  bool has_writeback = false;              // -o writeback_cache
+  std::chrono::milliseconds max_delay{0};  // of what lies in the kernel's page cache (flusher.h); 0: as the kernel likes
 };
 
 class Session {
@@ -81,6 +84,7 @@ class Session {
   friend struct SessionHooks;
 
   Status prepare(const MountOptions& options, const char* mountpoint);
+  void start_flusher();
   void wait_while_paused();
   bool receive(Buffer& buffer);
   void take(Buffer& buffer);
@@ -105,6 +109,8 @@ class Session {
   ::fuse_session* session_ = nullptr;
   bool is_mounted_ = false;
   std::function<void()> on_end_;
+
+  std::unique_ptr<Flusher> flusher_;  // where a delay is given
 
   std::atomic<bool> is_stopping_{false}, has_ended_{false};
   std::atomic<int> busy_{0};  // requests that are being done, or are put aside
