@@ -91,19 +91,23 @@ Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan)
   ::umask(0);  // modes are given exactly
 }
 
-Status Applier::apply(const format::Frame& frame, const format::Record& record, bool again, bool goes_on) {
+Status Applier::apply(const format::Frame& frame, const format::Record& record, bool again, Next next) {
   id_ = frame.header.id;
   seq_ = frame.header.seq;
   links_ = frame.header.links;
   again_ = again;
-  goes_on_ = goes_on;
+  next_ = next;
   if (!is_root_) TFS_TRY(way_.open(record));
   Status status = std::visit(Visitor{*this}, record);
+  if (status && next == Next::kOther) status = settle_directory();
+  bool ends_here = !status && status.error().kind != Kind::kSystem;
+  if (ends_here) static_cast<void>(settle_directory().ok());
+  if (ends_here) owed_directory_.clear();
   if (!is_root_) {
     Status closed = way_.close();
     if (status) status = std::move(closed);
   }
-  owes_mtime_ = goes_on;
+  owes_mtime_ = goes_on();
   return status;
 }
 
@@ -130,22 +134,37 @@ Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, 
 
 // Owner before mode, since chown takes set-id bits; ACLs after the mode, since they change it to what it was; times last. Only what
 // differs is set, for most is as it should be where the object was made with its mode.
-Status Applier::dress(int fd, const Birth& birth, const Object& target) {
+Status Applier::dress(int fd, const Birth& birth, const Object& target, Descriptor kind) {
   struct stat st;
   if (::fstat(fd, &st) != 0) return at_object("apply.birth.stat", errno, "read", target);
   bool chowns = policy_.sets_owner && (st.st_uid != birth.uid || st.st_gid != birth.gid);
   if (chowns) {
-    if (int error = set_owner(fd, birth.uid, birth.gid)) return at_object("apply.birth.chown", error, "set the owner of", target);
+    if (int error = set_owner(fd, birth.uid, birth.gid, kind))
+      return at_object("apply.birth.chown", error, "set the owner of", target);
   }
   bool keeps_mode = (st.st_mode & 07777) == (birth.mode & 07777) && !(chowns && (birth.mode & 07000) != 0);
   if (!keeps_mode) {
-    if (int error = set_mode(fd, birth.mode)) return at_object("apply.birth.chmod", error, "set the mode of", target);
+    if (int error = set_mode(fd, birth.mode, kind)) return at_object("apply.birth.chmod", error, "set the mode of", target);
   }
   ByteView xattrs = birth.xattrs, value;
   std::string_view name;
   while (format::next_xattr(xattrs, name, value)) TFS_TRY(store_xattr(fd, name, value, target));
-  if (goes_on_) return {};
-  if (int error = set_mtime(fd, birth.mtime)) return at_object("apply.birth.utimens", error, "set the times of", target);
+  if (goes_on()) return {};
+  if (int error = set_mtime(fd, birth.mtime, kind)) return at_object("apply.birth.utimens", error, "set the times of", target);
+  return {};
+}
+
+// Once for all files that are born there one after the other.
+Status Applier::touch_directory_later(std::string_view path, const format::Time& mtime) {
+  owed_directory_ = path;
+  owed_directory_mtime_ = mtime;
+  return {};
+}
+
+Status Applier::settle_directory() {
+  if (owed_directory_.empty()) return {};
+  TFS_TRY(touch_directory(owed_directory_, owed_directory_mtime_));
+  owed_directory_.clear();
   return {};
 }
 
@@ -174,11 +193,14 @@ Status Applier::after_content(int fd, const format::Time& mtime, uint32_t mode, 
   if (is_noted && ::fstat(fd, &st) == 0) before = state_.lifted(st.st_ino);
   if (before && mode == 0) mode = *before & 07777;
   if (mode != 0) {
-    if (int error = set_mode(fd, mode & 07777)) return at_object("apply.content.chmod", error, "set the mode of", target);
+    tree_.forget_known(target.id);
+    if (int error = set_mode(fd, mode & 07777, Descriptor::kOpen))
+      return at_object("apply.content.chmod", error, "set the mode of", target);
   }
   if (before) state_.clear_lifted(st.st_ino);
-  if (goes_on_) return {};
-  if (int error = set_mtime(fd, mtime)) return at_object("apply.content.utimens", error, "set the times of", target);
+  if (goes_on()) return {};
+  if (int error = set_mtime(fd, mtime, Descriptor::kOpen))
+    return at_object("apply.content.utimens", error, "set the times of", target);
   return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include <functional>
 
+#include "lib/apply/attributes.h"
 #include "lib/apply/policy.h"
 #include "lib/apply/scan.h"
 #include "lib/apply/state.h"
@@ -20,9 +21,14 @@ class Applier {
  public:
   Applier(Tree& tree, State& state, const Policy& policy, Scan& scan);
 
-  // One decoded record. `again`: it may have been done before, in part or whole. `goes_on`: the next one is about the content or
-  // the attributes of the same file, and is applied by all means: its mtime is left to that.
-  Status apply(const format::Frame& frame, const format::Record& record, bool again, bool goes_on);
+  // What comes behind a frame, and is applied, or done again, together with it.
+  enum class Next {
+    kOther,      // nothing
+    kDirectory,  // a change or the birth of a file in the same directory, whose mtime is left to that
+    kFile,       // a change of the same file, whose mtime is left to that as well
+  };
+  // One decoded record. `again`: it may have been done before, in part or whole.
+  Status apply(const format::Frame& frame, const format::Record& record, bool again, Next next);
 
  private:
   struct Visitor;
@@ -72,9 +78,12 @@ class Applier {
   Status set_flags(const format::SetFlags& r);
 
   Object object(std::string_view path) const { return {path, id_}; }
-  Status dress(int fd, const Birth& birth, const Object& object);
+  Status dress(int fd, const Birth& birth, const Object& object, Descriptor kind = Descriptor::kAny);
   Status keep(const Place& place, uint64_t id, const Object& object);
+  bool goes_on() const { return next_ == Next::kFile; }
   Status touch_directory(std::string_view path, const format::Time& mtime);
+  Status touch_directory_later(std::string_view path, const format::Time& mtime);
+  Status settle_directory();
   Status before_content(int fd);
   Status after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& object);
   Status store_xattr(int path_fd, std::string_view name, ByteView value, const Object& object);
@@ -98,7 +107,10 @@ class Applier {
   uint64_t seq_ = 0;
   uint32_t links_ = 0;
   bool again_ = false;
-  bool goes_on_ = false, owes_mtime_ = false;
+  Next next_ = Next::kOther;
+  bool owes_mtime_ = false;     // of the file of the last frame
+  std::string owed_directory_;  // whose mtime is to be set; empty: none
+  format::Time owed_directory_mtime_;
 };
 
 }  // namespace tfs::apply

@@ -126,23 +126,32 @@ Status Applier::sync(const format::Sync& r) {
 Status Applier::set_attr(const format::SetAttr& r) {
   Object target = object(r.path);
   return lifting(target, [&]() -> Status {
-    int fd = tree_.open_file(id_);
+    bool is_directory = S_ISDIR(r.mode) && !r.path.empty();
+    int fd = is_directory ? TFS_TRY(tree_.directory(r.path)) : tree_.open_file(id_);
+    Descriptor kind = fd < 0 || is_directory ? Descriptor::kAny : Descriptor::kOpen;
     sys::Fd opened;
     if (fd < 0) {
       opened = TFS_TRY(tree_.open_path(target));
       fd = opened.get();
     }
     uint32_t unchanged = static_cast<uint32_t>(-1);
-    if (policy_.sets_owner && (r.valid & (format::kSetUid | format::kSetGid))) {
-      uint32_t uid = r.valid & format::kSetUid ? r.uid : unchanged, gid = r.valid & format::kSetGid ? r.gid : unchanged;
-      if (int error = set_owner(fd, uid, gid)) return at_object("apply.setattr.chown", error, "set the owner of", target);
+    std::optional<Tree::Known>* known = tree_.known(id_);
+    Tree::Known here = known != nullptr && *known ? **known : Tree::Known{0, unchanged, unchanged};
+    uint32_t uid = r.valid & format::kSetUid ? r.uid : here.uid, gid = r.valid & format::kSetGid ? r.gid : here.gid;
+    if (policy_.sets_owner && (uid != here.uid || gid != here.gid)) {
+      tree_.forget_known(id_);
+      here = {0, uid, gid};  // set-id bits have gone
+      if (int error = set_owner(fd, uid, gid, kind)) return at_object("apply.setattr.chown", error, "set the owner of", target);
     }
-    if (r.valid & format::kSetMode) {
-      if (int error = set_mode(fd, r.mode)) return at_object("apply.setattr.chmod", error, "set the mode of", target);
+    if ((r.valid & format::kSetMode) && r.mode != here.mode) {
+      if (int error = set_mode(fd, r.mode, kind)) return at_object("apply.setattr.chmod", error, "set the mode of", target);
+      here.mode = r.mode;
     }
-    bool sets_mtime = ((r.valid & format::kSetMtime) || owes_mtime_) && !goes_on_;
+    if (known != nullptr && here.mode != 0 && here.uid != unchanged && here.gid != unchanged && !scan_->is_running())
+      *known = here;
+    bool sets_mtime = ((r.valid & format::kSetMtime) || owes_mtime_) && !goes_on();
     if (sets_mtime || (r.valid & format::kSetAtime)) {
-      int error = set_times(fd, r.valid & format::kSetAtime ? &r.atime : nullptr, sets_mtime ? &r.mtime : nullptr);
+      int error = set_times(fd, r.valid & format::kSetAtime ? &r.atime : nullptr, sets_mtime ? &r.mtime : nullptr, kind);
       if (error != 0) return at_object("apply.setattr.utimens", error, "set the times of", target);
     }
     return {};
@@ -153,6 +162,7 @@ Status Applier::set_xattr(const format::SetXattr& r) {
   Object target = object(r.path);
   return lifting(target, [&]() -> Status {
     sys::Fd fd = TFS_TRY(tree_.open_path(target));
+    tree_.forget_known(id_);
     TFS_TRY(store_xattr(fd.get(), r.name, r.value, target));
     if (r.mode != 0) {
       if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.setxattr.chmod", error, "set the mode of", target);
@@ -166,6 +176,7 @@ Status Applier::remove_xattr(const format::RemoveXattr& r) {
   if (!wants_xattr(r.name)) return {};
   return lifting(target, [&]() -> Status {
     sys::Fd fd = TFS_TRY(tree_.open_path(target));
+    tree_.forget_known(id_);
     if (::removexattr(proc_path(fd.get()).c_str(), std::string(r.name).c_str()) != 0 && !(again_ && errno == ENODATA)) {
       return at_object("apply.removexattr.call", errno, "remove the attribute " + std::string(r.name) + " of", target);
     }

@@ -42,13 +42,16 @@ Status Applier::create(const format::Create& r) {
     bool was_there = !fd.is_open() && again_ && errno == EEXIST;
     if (was_there) fd = TFS_TRY(path_fd(at, target));
     if (!fd.is_open()) return at_object("apply.create.open", errno, "create", target);
-    TFS_TRY(dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target));
-    if (!was_there) tree_.keep_open(id_, std::move(fd));
+    Descriptor kind = was_there ? Descriptor::kAny : Descriptor::kOpen;
+    TFS_TRY(dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target, kind));
+    if (was_there) return {};
+    tree_.keep_open(id_, std::move(fd));
+    if (policy_.sets_owner && !scan_->is_running()) *tree_.known(id_) = Tree::Known{r.mode, r.uid, r.gid};
     return {};
   };
   if (r.path.empty()) return make();
   TFS_TRY(lifting({parent_of(r.path), 0}, make));
-  return touch_directory(parent_of(r.path), r.parent_mtime);
+  return touch_directory_later(parent_of(r.path), r.parent_mtime);
 }
 
 Status Applier::mkdir(const format::Mkdir& r) {
@@ -58,8 +61,8 @@ Status Applier::mkdir(const format::Mkdir& r) {
     if (::mkdirat(at.dir, at.name.c_str(), r.mode & 0777) != 0 && !(again_ && errno == EEXIST)) {
       return at_object("apply.mkdir.mkdir", errno, "make the directory", target);
     }
-    sys::Fd fd = TFS_TRY(path_fd(at, target));
-    return dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
+    int fd = TFS_TRY(tree_.directory(r.path));
+    return dress(fd, {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
   }));
   return touch_directory(parent_of(r.path), r.parent_mtime);
 }

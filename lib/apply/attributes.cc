@@ -29,17 +29,22 @@ int with_flags(int path_fd, unsigned long request, unsigned int& flags) {
 
 }  // namespace
 
-int set_mode(int fd, uint32_t mode) { return sys::change_mode(fd, mode & 07777); }
+int set_mode(int fd, uint32_t mode, Descriptor kind) {
+  if (kind == Descriptor::kOpen) return ::fchmod(fd, mode & 07777) == 0 ? 0 : errno;
+  return sys::change_mode(fd, mode & 07777);
+}
 
-int set_owner(int fd, uint32_t uid, uint32_t gid) {
+int set_owner(int fd, uint32_t uid, uint32_t gid, Descriptor kind) {
+  if (kind == Descriptor::kOpen) return ::fchown(fd, uid, gid) == 0 ? 0 : errno;
   return ::fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
 }
 
-int set_mtime(int fd, const format::Time& mtime) { return set_times(fd, nullptr, &mtime); }
+int set_mtime(int fd, const format::Time& mtime, Descriptor kind) { return set_times(fd, nullptr, &mtime, kind); }
 
-int set_times(int fd, const format::Time* atime, const format::Time* mtime) {
+int set_times(int fd, const format::Time* atime, const format::Time* mtime, Descriptor kind) {
   timespec times[] = {to_timespec(atime), to_timespec(mtime)};
-  return ::utimensat(fd, "", times, AT_EMPTY_PATH) == 0 ? 0 : errno;
+  bool is_set = kind == Descriptor::kOpen ? ::futimens(fd, times) == 0 : ::utimensat(fd, "", times, AT_EMPTY_PATH) == 0;
+  return is_set ? 0 : errno;
 }
 
 int get_flags(int path_fd, uint32_t& flags) { return with_flags(path_fd, FS_IOC_GETFLAGS, flags); }

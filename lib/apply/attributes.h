@@ -12,11 +12,12 @@ constexpr uint32_t kCarriedFlags =
     0x00000008 /* S */ | 0x00000010 /* i */ | 0x00000020 /* a */ | 0x00000040 /* d */ | 0x00000080 /* A */ | 0x00010000 /* D */;
 constexpr uint32_t kForbiddingFlags = 0x00000010 | 0x00000020;
 
-// On an O_PATH or ordinary descriptor. All are 0 or an errno.
-int set_mode(int fd, uint32_t mode);
-int set_owner(int fd, uint32_t uid, uint32_t gid);
-int set_mtime(int fd, const format::Time& mtime);
-int set_times(int fd, const format::Time* atime, const format::Time* mtime);
+// All are 0 or an errno. A descriptor that is not O_PATH is cheaper: no path is looked up.
+enum class Descriptor { kAny, kOpen };
+int set_mode(int fd, uint32_t mode, Descriptor kind = Descriptor::kAny);
+int set_owner(int fd, uint32_t uid, uint32_t gid, Descriptor kind = Descriptor::kAny);
+int set_mtime(int fd, const format::Time& mtime, Descriptor kind = Descriptor::kAny);
+int set_times(int fd, const format::Time* atime, const format::Time* mtime, Descriptor kind = Descriptor::kAny);
 
 // Opens the object behind an O_PATH descriptor itself, to ask for its flags; only regular files and directories have any.
 int get_flags(int path_fd, uint32_t& flags);

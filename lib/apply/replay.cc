@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "lib/format/rel_path.h"
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
 
@@ -80,34 +81,43 @@ Status Replay::finish() const {
 
 namespace {
 
+// So many frames at most count as applied together: how far the mirror is, is told between.
+constexpr uint32_t kLargestGroup = 500;
+
 // What a frame does to a file's content or attributes can be done again as often as need be, together with what follows it.
 template <class R>
 constexpr bool kIsChangeOfFile = std::is_same_v<R, format::Write> || std::is_same_v<R, format::Truncate> ||
                                  std::is_same_v<R, format::SetAttr> || std::is_same_v<R, format::Fallocate>;
 
-// The path of such a frame, or of the birth of a file; null for all others.
-const std::string_view* path_of_file(const Record& record, bool with_birth) {
+// The path of such a frame, or of the birth of a file; empty for all others, and for what has no name.
+std::string_view path_of_file(const Record& record, bool& is_birth) {
   return std::visit(
-      [with_birth](const auto& r) -> const std::string_view* {
+      [&is_birth](const auto& r) -> std::string_view {
         using R = std::decay_t<decltype(r)>;
-        if constexpr (kIsChangeOfFile<R>) return &r.path;
-        if constexpr (std::is_same_v<R, format::Create>) return with_birth ? &r.path : nullptr;
-        return nullptr;
+        is_birth = std::is_same_v<R, format::Create>;
+        if constexpr (kIsChangeOfFile<R> || std::is_same_v<R, format::Create>) return r.path;
+        return {};
       },
       record);
 }
 
 }  // namespace
 
-// Whether the frame behind this one is about the same file, so that both, and more of them, count as applied together.
-bool Replay::goes_on(const Item& item) const {
-  if (!ahead_ || !*ahead_ || scan_->is_running() || scan_->is_forcing()) return false;
+// Whether the frame behind this one is about the same file, or the same directory, so that both, and more of them, count as applied
+// together. All of them are done again in their order where one was cut off: so each must come to the same when it is done twice.
+Applier::Next Replay::next_of(const Item& item) const {
+  using Next = Applier::Next;
+  if (!ahead_ || !*ahead_ || scan_->is_running() || scan_->is_forcing() || group_size_ >= kLargestGroup) return Next::kOther;
   const Item& next = ahead_->value();
   uint64_t seq = item.frame.header.seq;
-  if (next.frame.header.seq != seq + 1 || next.frame.header.id != item.frame.header.id) return false;
-  if (options_.until && options_.until->seq == seq) return false;
-  const std::string_view *path = path_of_file(item.record, true), *next_path = path_of_file(next.record, false);
-  return path != nullptr && next_path != nullptr && *path == *next_path;
+  if (next.frame.header.seq != seq + 1) return Next::kOther;
+  if (options_.until && options_.until->seq == seq) return Next::kOther;
+  bool is_birth = false, is_next_birth = false;
+  std::string_view path = path_of_file(item.record, is_birth), next_path = path_of_file(next.record, is_next_birth);
+  if (path.empty() || next_path.empty()) return Next::kOther;
+  if (!is_next_birth && path == next_path && next.frame.header.id == item.frame.header.id) return Next::kFile;
+  return format::parent_of(path) == format::parent_of(next_path) && next_path != "." && path != "." ? Next::kDirectory
+                                                                                                    : Next::kOther;
 }
 
 Status Replay::take(const Item& item) {
@@ -235,15 +245,16 @@ Status Replay::run(const Item& item) {
   if (applier_ == nullptr) {
     tell_(frame, record);
   } else if (!is_applied_) {
-    bool again = state_->is_pending(seq), goes_on = this->goes_on(item), is_first = !is_in_group_;
+    bool again = state_->is_pending(seq), is_first = group_size_ == 0;
+    Applier::Next next = next_of(item);
     state_->begin(seq);
-    Status status = applier_->apply(frame, record, again, goes_on);
+    Status status = applier_->apply(frame, record, again, next);
     if (!status && status.error().kind != Kind::kSystem && !again && is_first) state_->abandon();
     if (!status && status.error().kind == Kind::kMismatch && !scan_->is_forcing() && !scan_->is_running())
       return need_scan(status.error());
     TFS_TRY(std::move(status));
-    is_in_group_ = goes_on;
-    if (!goes_on) state_->finish(seq);
+    group_size_ = next == Applier::Next::kOther ? 0 : group_size_ + 1;
+    if (group_size_ == 0) state_->finish(seq);
     note(frame, record);
     if (scan_->is_running()) scan_->remind(sys::monotonic_ms());
     is_applied_ = true;

@@ -49,7 +49,7 @@ class Replay {
   };
   std::optional<Result<Item>> pull();
   Status take(const Item& item);
-  bool goes_on(const Item& item) const;
+  Applier::Next next_of(const Item& item) const;
   Status join(const format::Hello& hello);
   Status attach(uint64_t first);
   Status run(const Item& item);
@@ -73,12 +73,12 @@ class Replay {
   std::optional<Item> stuck_;          // met a kSystem error
   format::Hello hello_;                // flags only: its views end with its frame
   bool is_attached_ = false, is_done_ = false;
-  bool is_in_group_ = false;  // the frame before this one has left its end to this one
-  bool is_waiting_ = false;   // for a scan: frames are passed over
-  format::Epoch epoch_;       // of the last HELLO
-  bool is_applied_ = false;   // the frame that is tried again; what follows from it is not done
-  bool is_vouched_ = false;   // equal where the next frame begins, by the user's word
-  uint64_t applied_ = 0;      // as in the state, or what a dry run counts
+  uint32_t group_size_ = 0;  // so many frames before this one have left their end to it
+  bool is_waiting_ = false;  // for a scan: frames are passed over
+  format::Epoch epoch_;      // of the last HELLO
+  bool is_applied_ = false;  // the frame that is tried again; what follows from it is not done
+  bool is_vouched_ = false;  // equal where the next frame begins, by the user's word
+  uint64_t applied_ = 0;     // as in the state, or what a dry run counts
 };
 
 }  // namespace tfs::apply

@@ -171,8 +171,17 @@ int Tree::open_file(uint64_t id) {
   return found == file_index_.end() ? -1 : found->second->fd.get();
 }
 
+std::optional<Tree::Known>* Tree::known(uint64_t id) {
+  auto found = file_index_.find(id);
+  return found == file_index_.end() ? nullptr : &found->second->known;
+}
+
+void Tree::forget_known(uint64_t id) {
+  if (std::optional<Known>* known = this->known(id)) known->reset();
+}
+
 void Tree::keep_open(uint64_t id, sys::Fd fd) {
-  files_.push_front({id, std::move(fd)});
+  files_.push_front({id, std::move(fd), {}});
   file_index_[id] = files_.begin();
   if (files_.size() <= kOpenFiles) return;
   file_index_.erase(files_.back().id);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -59,6 +60,13 @@ class Tree {
   // A file that has just been made, open to be read and written.
   void keep_open(uint64_t id, sys::Fd fd);
 
+  // What the attributes of a file that is open are, where this program has set them: what they are already need not be set again.
+  struct Known {
+    uint32_t mode, uid, gid;
+  };
+  std::optional<Known>* known(uint64_t id);  // null where the file is not open; good until the next call
+  void forget_known(uint64_t id);
+
   // Makes the directories on the way to `path` where they are missing or something else is in their place (a scan's repair).
   Status make_parents(std::string_view path);
   void forget_all();
@@ -74,6 +82,7 @@ class Tree {
   struct File {
     uint64_t id;
     sys::Fd fd;
+    std::optional<Known> known;
   };
   struct Directory {
     std::string path;
