@@ -279,7 +279,8 @@ start_journal() {
   tfs_mnt=$2
   tfs_out=$3
   shift 3
-  mkdir -p "$tfs_store" "$tfs_mnt"
+  mkdir -p "$tfs_store"
+  tfs_is_mounted "$tfs_mnt" || mkdir -p "$tfs_mnt" # else one that was killed has left it
   rm -f journal.ready
   mkfifo journal.ready
   # shellcheck disable=SC2086 # words

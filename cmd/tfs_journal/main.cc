@@ -36,18 +36,21 @@ int ending(Result<int> served) {
   return cli::exit_code(served.error().kind);
 }
 
-void unmount(const journal::Places& places) {
+// Nobody serves it, and the kernel is told first: else who unmounts could wait for an answer.
+void give_up(Service& service) {
+  const journal::Places& places = service.places;
+  ::close(service.estate.fuse());
   if (::umount2(places.mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) journal::unmount_as_user(places.mountpoint);
 }
 
 Result<int> keep(Service& service, Beginning beginning) {
   const Program& program = service.program;
-  journal::Keeper keeper(service.estate,
-                         {[&](bool takes_up) { return ending(serve(service, takes_up ? Beginning::kTakesUp : beginning)); },
-                          [&] { service.options.ready.announce(); }, [&] { warn_of_loss(service.estate.ring()); },
-                          [&] { return journal::ask_successor(program.path, program.argv); },
-                          [&](int fd) -> Status { return journal::become_successor(program.path, program.argv, fd); },
-                          [&] { unmount(service.places); }});
+  journal::Keeper keeper(
+      service.estate,
+      {[&](bool takes_up) { return ending(serve(service, takes_up ? Beginning::kTakesUp : beginning)); },
+       [&] { service.options.ready.announce(); }, [&] { warn_of_loss(service.estate.ring()); },
+       [&] { return journal::ask_successor(program.path, program.argv); },
+       [&](int fd) -> Status { return journal::become_successor(program.path, program.argv, fd); }, [&] { give_up(service); }});
   return keeper.run(awaited_signals());
 }
 

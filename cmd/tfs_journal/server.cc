@@ -246,6 +246,7 @@ Result<int> serve(Service& service, Beginning beginning) {
   Way way(service.options, service.places, server.recorder, server.output);
   TFS_TRY(begin(server, way, service, beginning));
   server.session.start([] { ::kill(::getpid(), kMountGone); });
+  if (beginning == Beginning::kMounts) server.session.wait_until_asked();
   if (beginning == Beginning::kMounts)
     service.options.keeps ? ::kill(::getppid(), journal::Keeper::kServes), void() : service.options.ready.announce();
 

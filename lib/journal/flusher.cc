@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -11,28 +10,25 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/sys/apart.h"
 #include "lib/sys/message.h"
 
 namespace tfs::journal {
 namespace {
 
-// In a process that was cloned from one with many threads: system calls, and nothing else. A byte asks, a byte answers.
-[[noreturn]] void flush_when_asked(int control, const char* mountpoint) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+// A byte asks, a byte answers.
+int flush_when_asked(int control, const char* mountpoint) {
   ::prctl(PR_SET_NAME, "tfs_flusher");
-  ::dup2(control, STDIN_FILENO);
-  ::close(STDOUT_FILENO);  // the stream
-  ::close_range(STDERR_FILENO + 1, ~0U, 0);
   char byte;
-  while (::read(STDIN_FILENO, &byte, 1) == 1) {
+  while (::read(control, &byte, 1) == 1) {
     int fd = ::open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
       ::syncfs(fd);
       ::close(fd);  // at once: an open descriptor would be in the way of umount(8)
     }
-    if (::write(STDIN_FILENO, &byte, 1) != 1) break;
+    if (::write(control, &byte, 1) != 1) break;
   }
-  ::_exit(0);
+  return 0;
 }
 
 }  // namespace
@@ -47,8 +43,7 @@ Flusher::Flusher(std::string mountpoint, std::chrono::milliseconds delay, std::f
   control_ = sys::Fd(ends[0]);
   // The thread starts the process: it is told to end with that thread.
   thread_ = std::thread([this, other = ends[1], pause = delay / 2] {
-    pid_t pid = ::fork();
-    if (pid == 0) flush_when_asked(other, mountpoint_.c_str());
+    pid_t pid = sys::start_apart([&] { return flush_when_asked(other, mountpoint_.c_str()); }, other);
     ::close(other);
     if (pid < 0) return sys::warn("what is written may come late: unable to make a process");
     bool is_at_rest = run(pause);

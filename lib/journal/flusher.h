@@ -1,8 +1,7 @@
 // Bounds how long what programs have written may lie in the kernel's page cache of the mount before it comes to us: with
 // -o writeback_cache all that is written lies there, else only what is written through mappings, up to half a minute.
 //
-// syncfs(2) of the mount has the kernel send it. A process of its own does that: who waits for its own mount in the kernel cannot be
-// killed, and would keep the connection to the kernel open that has to end with us.
+// syncfs(2) of the mount has the kernel send it. A process of its own does that: see lib/sys/apart.h.
 #pragma once
 
 #include <chrono>

@@ -22,6 +22,7 @@
 #include "lib/journal/places.h"
 #include "lib/journal/raw_requests.h"
 #include "lib/journal/request_context.h"
+#include "lib/sys/apart.h"
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
 
@@ -118,6 +119,7 @@ Session::Session(Filesystem& filesystem, Output& output, Control& control, Estat
                 [this](Workers::Slot& slot) { return receive(static_cast<Buffer&>(slot)); },
                 [this](Workers::Slot& slot) { take(static_cast<Buffer&>(slot)); },
                 [this] {
+                  note_asked();
                   if (!has_ended_.exchange(true) && !is_stopping_) on_end_();
                 }}) {
   filesystem_.on_stale_attributes([this](uint64_t id) { fuse_lowlevel_notify_inval_inode(session_, id, -1, 0); });
@@ -264,11 +266,11 @@ bool Session::pause(std::chrono::milliseconds patience) {
   auto deadline = std::chrono::steady_clock::now() + patience;
   flusher_.reset();
   is_pausing_ = true;
-  // The one that waits for a request gets one. From a thread of its own, since nobody may be left to answer it.
-  std::thread([mountpoint = options_.mountpoint] {
+  // The one that waits for a request gets one, which nobody may be left to answer.
+  sys::leave_apart([this] {
     struct statfs fs;
-    ::statfs(mountpoint.c_str(), &fs);
-  }).detach();
+    return ::statfs(options_.mountpoint.c_str(), &fs);
+  });
   {
     std::unique_lock lock(pause_mutex_);
     pause_changed_.wait_until(lock, deadline, [this] { return is_paused_; });
@@ -413,6 +415,7 @@ void Session::note_init_request(const void* request, size_t size) {
   if ((in->flags & kInitExt) && size >= sizeof *header + sizeof *in) offered_ |= uint64_t{in->flags2} << 32;
   saw_init_ = true;
   estate_.note_mount(fuse_session_fd(session_), init_request_);
+  note_asked();
 }
 
 // libfuse 3.14 never asks for these, though it needs nothing for them: KILLPRIV_V2 saves the question for security.capability
@@ -423,16 +426,25 @@ void Session::patch_init_reply(void* reply, size_t size) {
   out->flags |= static_cast<uint32_t>(offered_ & (kParallelDirops | kHandleKillprivV2 | kSetxattrExt));
 }
 
+void Session::note_asked() {
+  is_asked_ = true;
+  is_asked_.notify_all();
+}
+
 Status Session::stop() {
   flusher_.reset();
   if (is_mounted_ && !has_ended_) {
-    // Pages written through mappings are still on the way.
-    sys::Fd top(::open(options_.mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (top.is_open()) ::syncfs(top.get());
-    top.reset();
-    if (::umount2(options_.mountpoint.c_str(), UMOUNT_NOFOLLOW) != 0 && errno == EBUSY) {
+    const char* mountpoint = options_.mountpoint.c_str();
+    int error = sys::run_apart([mountpoint] {
+      // Pages written through mappings are still on the way.
+      int top = ::open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      if (top >= 0) ::syncfs(top);
+      if (top >= 0) ::close(top);
+      return ::umount2(mountpoint, UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
+    });
+    if (error == EBUSY) {
       sys::warn(escape(options_.mountpoint) + " is in use: what is open there is cut off");
-      ::umount2(options_.mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+      sys::run_apart([mountpoint] { return ::umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW); });
     }
   }
   is_stopping_ = true;

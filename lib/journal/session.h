@@ -62,6 +62,8 @@ class Session {
 
   // Starts the workers. `on_end` is called once, from one of them, when the mount has gone away from outside.
   void start(std::function<void()> on_end);
+  // Until the kernel has begun to ask, or the mount has gone: from then on there is something to be kept. Behind start().
+  void wait_until_asked() { is_asked_.wait(false); }
 
   // Takes no more requests, and returns when all that were taken are answered; false, and nothing is changed, where that takes longer
   // than so much. Until unpause() the mount's programs wait.
@@ -129,7 +131,8 @@ class Session {
   bool has_taken_over_ = false;
   std::atomic<bool> swallows_reply_{false};
   std::vector<std::byte> init_request_;
-  std::atomic<bool> saw_init_{false}, patched_init_{false};
+  void note_asked();
+  std::atomic<bool> saw_init_{false}, patched_init_{false}, is_asked_{false};
   uint64_t offered_ = 0;  // INIT flags of this kernel
 };
 
