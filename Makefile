@@ -40,8 +40,10 @@ MAN := $(wildcard man/*.[157])
 UNITS := $(wildcard cmd/*/*.service)
 # Tools that lack a rule on purpose, on which a comparison must turn red, as tests/TOOL_NAME: TOOL, the file of lib that makes the rule,
 # and the macro without which it does.
-BROKEN := unlocked
+BROKEN := unlocked norescan bypath
 BROKEN_unlocked := tfs_journal lib/journal/fs_read.cc TFS_TEST_WITHOUT_NODE_LOCKS
+BROKEN_norescan := tfs_journal lib/journal/scanner.cc TFS_TEST_WITHOUT_RESCAN
+BROKEN_bypath := tfs_mirror lib/apply/scan.cc TFS_TEST_WITHOUT_SOURCE_IDS
 
 .DELETE_ON_ERROR:
 .SUFFIXES:

@@ -192,6 +192,11 @@ Status Scan::join_known(const Object& target) {
   return {};
 }
 
+// Rule 1 of the model, for what is not noted here is not found by its id. Without it the tests of scans must turn red: that is what this
+// macro is for, and for nothing else.
+#ifdef TFS_TEST_WITHOUT_SOURCE_IDS
+Status Scan::note_links(const Place&, uint64_t, const Object&) { return {}; }
+#else
 Status Scan::note_links(const Place& at, uint64_t id, const Object& shown_as) {
   struct stat st;
   if (!ids_.is_open() || is_known(id) || !stat_at(at, st)) return {};
@@ -201,6 +206,7 @@ Status Scan::note_links(const Place& at, uint64_t id, const Object& shown_as) {
   id_of_[st.st_ino] = id;
   return {};
 }
+#endif
 
 void Scan::name_goes(const Place& at) {
   struct stat st;

@@ -169,12 +169,17 @@ void Scanner::fill(control::Status& status) const {
   status.scan_bytes = bytes_;
 }
 
+// Rule 2 of the model. Without it the tests of scans must turn red: that is what this macro is for, and for nothing else.
+#ifdef TFS_TEST_WITHOUT_RESCAN
+void Scanner::moved(Node&, std::string_view) {}
+#else
 void Scanner::moved(Node& dir, std::string_view name) {
   if (!is_running_) return;
   table_.add_lookup(dir);
   std::lock_guard guard(mutex_);
   queue_.push_back({Ref(table_, dir), std::string(name)});
 }
+#endif
 
 void Scanner::left_nameless(Node& node) {
   if (!is_running_) return;
