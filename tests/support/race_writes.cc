@@ -1,10 +1,11 @@
 // race_writes: threads that meet in the same bytes and the same names as often as they can, for the tests of order.
 //
-//   race_writes [--seed N] [--rounds N] [--threads N] [--content] [--names] DIR
+//   race_writes [--seed N] [--rounds N] [--threads N] [--content] [--names [--flat]] DIR
 //
 // --content: on one file, overlapping O_DIRECT writes that are submitted together (AIO), stores into a shared mapping, appends,
 // plain writes, truncation and holes. --names: in two directories of three names each, renames, exchanges, links, removals,
-// directories, symbolic links and files that are written after their last name has gone. Both, if neither is given.
+// directories, symbolic links and files that are written after their last name has gone; --flat: in nothing below these two. Both, if
+// neither is given.
 //
 // Which operation comes next follows from the seed, how they meet does not: what matters is that a journal tells it as it was.
 // Refusals that another thread explains are fine, any other error ends the run with status 1.
@@ -40,7 +41,7 @@ constexpr size_t kMaxWrites = 8;      // submitted together
 
 struct Settings {
   uint64_t seed = 1, rounds = 100, threads = 4;
-  bool content = false, names = false;
+  bool content = false, names = false, flat = false;
   std::string dir;
 };
 
@@ -89,7 +90,7 @@ class Data {
 
 class ContentRacer {
  public:
-  ContentRacer(const std::string& path, uint64_t seed) : random_(seed), data_(random_) {
+  ContentRacer(const Settings&, const std::string& path, uint64_t seed) : random_(seed), data_(random_) {
     direct_ = ::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
     plain_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
     append_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -173,7 +174,7 @@ class ContentRacer {
 
 class NameRacer {
  public:
-  NameRacer(std::string dir, uint64_t seed) : dir_(std::move(dir)), random_(seed) {}
+  NameRacer(const Settings& s, std::string dir, uint64_t seed) : is_flat_(s.flat), dir_(std::move(dir)), random_(seed) {}
 
   void settle() {}
   void finale() {}
@@ -197,7 +198,7 @@ class NameRacer {
  private:
   std::string name() {
     std::string path = dir_ + "/" + "ab"[random_.below(2)] + "/" + "xyz"[random_.below(3)];
-    if (random_.once_in(4)) path += std::string("/") + "xyz"[random_.below(3)];
+    if (!is_flat_ && random_.once_in(4)) path += std::string("/") + "xyz"[random_.below(3)];
     return path;
   }
 
@@ -228,6 +229,7 @@ class NameRacer {
     step("write", ::pwrite(fd, &value, sizeof value, static_cast<off_t>(random_.below(64))));
   }
 
+  const bool is_flat_;
   const std::string dir_;
   Random random_;
 };
@@ -238,7 +240,7 @@ template <class Racer>
 void race(const Settings& s, const std::string& place, uint64_t salt, std::barrier<>& all, std::vector<std::thread>& threads) {
   for (uint64_t i = 0; i < s.threads; i++) {
     threads.emplace_back([&s, &all, place, seed = s.seed * 1000 + salt + i] {
-      Racer racer(place, seed);
+      Racer racer(s, place, seed);
       for (uint64_t round = 0; round < s.rounds; round++) racer.round();
       racer.settle();
       all.arrive_and_wait();
@@ -271,8 +273,13 @@ uint64_t number(const char* text) {
 
 Settings parse(int argc, char** argv) {
   Settings s;
-  const option options[] = {{"seed", 1, nullptr, 's'},    {"rounds", 1, nullptr, 'r'}, {"threads", 1, nullptr, 't'},
-                            {"content", 0, nullptr, 'c'}, {"names", 0, nullptr, 'n'},  {}};
+  const option options[] = {{"seed", 1, nullptr, 's'},
+                            {"rounds", 1, nullptr, 'r'},
+                            {"threads", 1, nullptr, 't'},
+                            {"content", 0, nullptr, 'c'},
+                            {"names", 0, nullptr, 'n'},
+                            {"flat", 0, nullptr, 'f'},
+                            {}};
   for (int c; (c = getopt_long(argc, argv, "", options, nullptr)) != -1;) {
     switch (c) {
       case 's': s.seed = number(optarg); break;
@@ -280,6 +287,7 @@ Settings parse(int argc, char** argv) {
       case 't': s.threads = number(optarg); break;
       case 'c': s.content = true; break;
       case 'n': s.names = true; break;
+      case 'f': s.flat = true; break;
       default: std::exit(2);
     }
   }
