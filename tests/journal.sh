@@ -92,6 +92,11 @@ a_rename() {
   printf '"path":"%s","new-path":"%s"}\n' "$3" "$4"
 }
 
+# a_link SEQ ID PATH NEW_PATH
+a_link() {
+  printf '{"type":"LINK","seq":%d,"id":%d,"links":2,"parent-mtime":"%s","path":"%s","new-path":"%s"}\n' "$1" "$2" "$tfs_stamp" "$3" "$4"
+}
+
 # a_removal SEQ ID PATH [RMDIR]
 a_removal() {
   printf '{"type":"%s","seq":%d,"id":%d,"links":0,%s"parent-mtime":"%s","path":"%s"}\n' \

@@ -208,7 +208,7 @@ Status Applier::after_content(int fd, const format::Time& mtime, uint32_t mode, 
 Status Applier::keep(const Place& place, uint64_t id, const Object& target) {
   Place held = tree_.held_place(id);
   if (::linkat(place.dir, place.name.c_str(), held.dir, held.name.c_str(), 0) != 0 && !(again_ && errno == EEXIST)) {
-    return at_object("apply.keep.link", errno, "keep", target);
+    return at_object("apply.keep.link", link_error(place), "keep", target);
   }
   return {};
 }

@@ -105,7 +105,8 @@ Status Applier::link(const format::Link& r) {
     Place from = TFS_TRY(tree_.place(target));
     Place to = TFS_TRY(tree_.place(r.new_path));
     if (::linkat(from.dir, from.name.c_str(), to.dir, to.name.c_str(), 0) != 0 && !(again_ && errno == EEXIST)) {
-      return at_object("apply.link.link", errno, "link", object(r.new_path));
+      int error = link_error(from);
+      return at_object("apply.link.link", error, "link", error == EISDIR ? target : object(r.new_path));
     }
     return {};
   }));

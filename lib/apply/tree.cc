@@ -70,6 +70,12 @@ bool stat_at(const Place& at, struct stat& st) {
   return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | (at.name.empty() ? AT_EMPTY_PATH : 0)) == 0;
 }
 
+int link_error(const Place& from) {
+  int error = errno;
+  struct stat st;
+  return error == EPERM && stat_at(from, st) && S_ISDIR(st.st_mode) ? EISDIR : error;
+}
+
 int open_in(int dir, const char* name, int flags) { return open_at(dir, name, static_cast<uint64_t>(flags) | O_NOFOLLOW, 0); }
 
 std::string proc_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }

@@ -103,6 +103,9 @@ Error at_object(const char* op, int sys_errno, const std::string& what, const Ob
 // What stands there, of itself; false where nothing does, or it cannot be told.
 bool stat_at(const Place& at, struct stat& st);
 
+// Why linkat(2) has failed, which says EPERM of a directory, too: then EISDIR.
+int link_error(const Place& from);
+
 // Opens the object that has a name in a directory: through no symbolic link, and not what is mounted there. An errno as openat(2).
 int open_in(int dir, const char* name, int flags);
 
