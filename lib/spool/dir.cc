@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "lib/base/escape.h"
+#include "lib/spool/file_io.h"
 #include "lib/sys/io.h"
 
 namespace tfs::spool {
@@ -169,9 +170,10 @@ Status Dir::write_place(const char* op, const std::string& name, int file, const
 }
 
 std::optional<PlaceMark> Dir::read_place(const std::string& name) const {
-  Result<std::string> text = sys::read_file("spool.place.read", fd(), name.c_str(), kPlaceLine);
-  if (!text) return {};
-  return parse_place(*text);
+  Result<sys::Fd> file = open_file("spool.place.open", name, O_RDONLY);
+  if (!file) return {};
+  Result<std::optional<PlaceMark>> place = spool::read_place("spool.place.read", file->get(), shown(name));
+  return place ? *place : std::nullopt;
 }
 
 }  // namespace tfs::spool

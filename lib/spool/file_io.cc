@@ -2,9 +2,24 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <string_view>
 
 namespace tfs::spool {
+namespace {
+
+using Line = std::array<char, kPlaceLine + 1>;  // a longer file is none of ours
+
+Result<std::string_view> read_line(const char* op, int fd, const std::string& shown, Line& line) {
+  while (true) {
+    ssize_t n = ::pread(fd, line.data(), line.size(), 0);
+    if (n >= 0) return std::string_view(line.data(), static_cast<size_t>(n));
+    if (errno != EINTR) return system_error(op, errno, "unable to read " + shown);
+  }
+}
+
+}  // namespace
 
 Result<size_t> read_at(const char* op, int fd, const std::string& shown, uint64_t offset, std::span<std::byte> into) {
   size_t size = 0;
@@ -16,6 +31,16 @@ Result<size_t> read_at(const char* op, int fd, const std::string& shown, uint64_
       return system_error(op, errno, "unable to read " + shown + " at byte " + std::to_string(offset + size));
   }
   return size;
+}
+
+// A read takes no lock everywhere: on ext4 the beginning of one line may come with the end of the one before (one of 10,000 reads, while
+// it is written without a pause), and then it is no place at all, or a wrong one. No such line is seen twice.
+Result<std::optional<PlaceMark>> read_place(const char* op, int fd, const std::string& shown) {
+  Line first, second;
+  while (true) {
+    std::string_view text = TFS_TRY(read_line(op, fd, shown, first));
+    if (text == TFS_TRY(read_line(op, fd, shown, second))) return parse_place(text);
+  }
 }
 
 Error damaged(const std::string& shown, uint64_t offset, const Error& why) {

@@ -90,10 +90,7 @@ Result<std::optional<PlaceMark>> Reader::read_end() {
     if (!file && file.error().sys_errno == ENOENT) return std::optional<PlaceMark>();
     end_file_ = TFS_TRY(std::move(file));
   }
-  char line[kPlaceLine];
-  ssize_t n = ::pread(end_file_.get(), line, sizeof line, 0);
-  if (n < 0) return system_error("spool.reader.committed", errno, "unable to read " + dir_->shown(kEndFile));
-  return parse_place({line, static_cast<size_t>(n)});
+  return read_place("spool.reader.committed", end_file_.get(), dir_->shown(kEndFile));
 }
 
 // False where the segment ends for now.

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "lib/base/escape.h"
+#include "lib/spool/file_io.h"
 #include "lib/sys/io.h"
 
 namespace tfs::spool {
@@ -41,11 +42,8 @@ std::optional<ReaderState> look_at(int at, const std::string& file, const std::s
   Result<sys::Fd> fd = sys::open_at("spool.registry.look", at, file.c_str(), O_RDONLY | O_NOFOLLOW);
   if (!fd && fd.error().sys_errno == ENOENT) return {};  // it was dropped
   if (!fd) return reader;
-  char line[kPlaceLine + 1];
-  ssize_t n = ::pread(fd->get(), line, sizeof line, 0);
-  std::optional<PlaceMark> place;
-  if (n > 0) place = parse_place({line, static_cast<size_t>(n)});
-  if (place) reader.place = *place;
+  Result<std::optional<PlaceMark>> place = read_place("spool.registry.place", fd->get(), name);
+  if (place && *place) reader.place = **place;
   reader.is_reading = ::flock(fd->get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   return reader;
 }
@@ -73,10 +71,7 @@ Result<Registration> Registration::open_at(const Dir& dir, int at, const std::st
     if (tries == 0) return Error{Kind::kSystem, 0, "spool.registry.held", shown + " is in use by another process"};
     ::usleep(1000);
   }
-  char line[kPlaceLine + 1];
-  ssize_t n = ::pread(r.fd_.get(), line, sizeof line, 0);
-  if (n < 0) return system_error("spool.registry.read", errno, "unable to read the place of " + shown);
-  if (n > 0) r.before_ = parse_place({line, static_cast<size_t>(n)});
+  r.before_ = TFS_TRY(read_place("spool.registry.read", r.fd_.get(), "the place of " + shown));
   return r;
 }
 
