@@ -56,8 +56,7 @@ Place Reader::here() const { return {index_, open_ ? open_->good : 0, track_.pos
 // On to whole frames of about a megabyte, or as far as the segment may be read.
 Status Reader::scan() {
   while (open_->good - std::min(open_->good, open_->sent) < kStretch && !open_->is_over) {
-    if (open_->scanned >= open_->limit) TFS_TRY(find_limit());
-    Result<bool> goes_on = open_->scanned < open_->limit ? scan_block() : false;
+    Result<bool> goes_on = scan_block();
     if (!goes_on && open_->good > open_->sent) failure_ = std::move(goes_on).error();
     else if (TFS_TRY(std::move(goes_on))) continue;
     // Here it ends for now. What there is of a frame is looked at anew when there is more: a new writer may have cut it off.
@@ -65,21 +64,36 @@ Status Reader::scan() {
     open_->scan.reset();
     break;
   }
+  return open_->good > std::max(open_->sent, open_->committed) ? put_on_disk() : Status();
+}
+
+// As far as the writer has committed; in a segment that it has left, as far as the file goes. With no writer as far, too, but what lies
+// behind that which the last one had committed is looked at apart from what lies in front.
+Status Reader::find_limit() {
+  Open& o = *open_;
+  bool is_running = probe_.is_running();
+  std::optional<PlaceMark> end = TFS_TRY(read_end());
+  uint64_t size = TFS_TRY(dir_->size_of("spool.reader.stat", to_text(o.name), o.file.get()));
+  o.limit = o.committed = size;
+  o.is_newest = false;
+  if (end && end->place.index > index_) return {};
+  o.is_newest = is_running;
+  o.limit = o.committed = end && end->place.index == index_ ? std::min(size, end->place.offset) : 0;
+  bool is_next = o.good <= std::max(o.sent, o.hello_size) && o.scanned >= o.committed;
+  if (is_running || !is_next || size <= o.scanned) return {};
+  // What the disk has refused to keep, and somebody else was told so, is in memory still, as if it had been kept.
+  ::posix_fadvise(o.file.get(), 0, 0, POSIX_FADV_DONTNEED);
+  o.limit = size;
   return {};
 }
 
-// As far as the writer has committed; with no writer, or in a segment that it has left, as far as the file goes.
-Status Reader::find_limit() {
-  bool is_running = probe_.is_running();
-  std::optional<PlaceMark> end = TFS_TRY(read_end());
-  uint64_t size = TFS_TRY(dir_->size_of("spool.reader.stat", to_text(open_->name), open_->file.get()));
-  open_->limit = open_->committed = size;
-  open_->is_newest = false;
-  if (!end || end->place.index > index_) return {};
-  uint64_t committed = end->place.index == index_ ? std::min(size, end->place.offset) : 0;
-  open_->committed = committed;
-  open_->is_newest = is_running;
-  if (is_running) open_->limit = committed;
+// What was found good and no writer has committed: it may be in memory only. Not before it was found good, for then a writer that comes
+// does not change it any more. Where there is nothing to sync (EINVAL: squashfs) there was no writer.
+Status Reader::put_on_disk() const {
+  if (::fdatasync(open_->file.get()) != 0 && errno != EINVAL)
+    return system_error("spool.reader.sync", errno, "unable to put on disk " + open_->shown);
+  Status names = dir_->sync("spool.reader.names");
+  if (!names && names.error().sys_errno != EINVAL) return names;
   return {};
 }
 
@@ -95,6 +109,8 @@ Result<std::optional<PlaceMark>> Reader::read_end() {
 
 // False where the segment ends for now.
 Result<bool> Reader::scan_block() {
+  if (open_->scanned >= open_->limit) TFS_TRY(find_limit());
+  if (open_->scanned >= open_->limit) return false;
   size_t wanted = std::min<uint64_t>(block_.size(), open_->limit - open_->scanned);
   size_t size =
       TFS_TRY(read_at("spool.reader.read", open_->file.get(), open_->shown, open_->scanned, std::span(block_).first(wanted)));

@@ -65,6 +65,7 @@ class Reader {
   Status find_limit();
   Result<std::optional<PlaceMark>> read_end();
   Status scan();
+  Status put_on_disk() const;
   Result<bool> scan_block();
   Result<bool> take_frame();
   Status begin_segment();

@@ -89,6 +89,31 @@ TEST_CASE("what is not committed is not given out while a writer runs, and what 
   CHECK(spool.read().value() == hello(1) + frames(1, 4));
 }
 
+TEST_CASE("what the last writer had not committed is a stretch of its own") {
+  Spool spool;
+  REQUIRE(spool.feed(hello(1) + frames(1, 3)).ok());
+  uint64_t mark = spool.writer().end().place.offset;
+  std::string name = spool.segments().back();
+  spool.store(name, spool.load(name) + frames(4, 6));
+  spool.kill();
+  Reader reader = Reader::from_segment(spool.dir()).value();
+  std::vector<uint64_t> ends;
+  while (std::optional<Stretch> stretch = reader.next().value()) ends.push_back(stretch->offset + stretch->size);
+  CHECK(ends == std::vector<uint64_t>{hello(1).size(), mark, spool.load(name).size()});
+}
+
+TEST_CASE("nothing is given out while a writer runs and nobody knows what it has committed") {
+  Spool spool;
+  REQUIRE(spool.feed(hello(1) + frames(1, 3)).ok());
+  Bytes end = spool.load(kEndFile);
+  spool.store(kEndFile, {});
+  Reader reader = Reader::from_segment(spool.dir()).value();
+  CHECK(Spool::read_all(reader).value().empty());
+  SUBCASE("until that is there") { spool.store(kEndFile, end); }
+  SUBCASE("or the writer is dead") { spool.kill(); }
+  CHECK(Spool::read_all(reader).value() == hello(1) + frames(1, 3));
+}
+
 TEST_CASE("a flipped bit is never given out, and is an error where it is reached") {
   Bytes stream = hello(1) + frames(1, 12);
   std::vector<size_t> starts = tfs::test::frame_starts(stream);
