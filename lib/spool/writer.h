@@ -87,6 +87,7 @@ class Writer {
 
   Writer(const Dir& dir, const Settings& settings, WriterLock lock);
   Status resume(Recovered found);
+  Status finish_older();
   Result<uint64_t> first_number(const SegmentName& name) const;
   Status resume_incoming();
 

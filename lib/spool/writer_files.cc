@@ -36,6 +36,7 @@ Result<std::unique_ptr<Writer>> Writer::open(const Dir& dir, const Settings& set
   std::unique_ptr<Writer> writer(new Writer(dir, settings, std::move(lock)));
   writer->end_file_ = TFS_TRY(dir.open_file("spool.writer.end", kEndFile, O_RDWR | O_CREAT));
   TFS_TRY(writer->resume(std::move(found)));
+  TFS_TRY(writer->finish_older());
   TFS_TRY(writer->resume_incoming());
   TFS_TRY(writer->commit());
   TFS_TRY(writer->touch());
@@ -57,6 +58,18 @@ Status Writer::resume(Recovered found) {
   is_rejoined_ = found.check.is_rejoined;
   if (found.name.first == 0 && track_.has_position()) TFS_TRY(number_segment(TFS_TRY(first_number(found.name))));
   return {};
+}
+
+// Segments that are complete, and are not marked so: a writer was killed before they were on disk, or did not care. After a power cut the
+// spool ends at the first loss, and so what comes in from now on is worth no more than they are.
+Status Writer::finish_older() {
+  for (const Segment& segment : TFS_TRY(dir_.segments())) {
+    if (segment.is_finished || segment.name.index >= tail_.name.index) continue;
+    std::string name = to_text(segment.name);
+    sys::Fd file = TFS_TRY(dir_.open_file("spool.writer.unfinished", name, O_RDONLY));
+    TFS_TRY(syncer_.finish(std::move(file), name));
+  }
+  return syncer_.is_each() ? syncer_.drain() : Status();
 }
 
 // Killed before the segment that holds its first frame could be named after it.
