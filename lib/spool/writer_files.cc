@@ -37,6 +37,7 @@ Result<std::unique_ptr<Writer>> Writer::open(const Dir& dir, const Settings& set
   writer->end_file_ = TFS_TRY(dir.open_file("spool.writer.end", kEndFile, O_RDWR | O_CREAT));
   TFS_TRY(writer->resume(std::move(found)));
   TFS_TRY(writer->finish_older());
+  TFS_TRY(writer->commit());  // of what comes in nothing may go on from here, for a long time
   TFS_TRY(writer->resume_incoming());
   TFS_TRY(writer->commit());
   TFS_TRY(writer->touch());

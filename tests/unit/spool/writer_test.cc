@@ -118,6 +118,22 @@ TEST_CASE("frames behind a HELLO that came again are put in their place by the n
   }
 }
 
+TEST_CASE("what is held can be read while an input's place is not known yet, also from a writer behind a killed one") {
+  Spool spool;
+  REQUIRE(spool.feed(hello(1) + frames(1, 5)).ok());
+  Place before = spool.writer().end().place;
+  Pipe pipe;
+  Intake in(pipe.fd());
+  pipe.put(hello(1) + frames(4, 5));
+  REQUIRE(spool.take(in, true).ok());
+  for (int starts = 0; starts < 3; starts++) {
+    CHECK(std::filesystem::exists(spool.path(kIncoming)));
+    CHECK(spool.writer().end().place == before);
+    CHECK(spool.read().value() == hello(1) + frames(1, 5));
+    REQUIRE(spool.open().ok());
+  }
+}
+
 TEST_CASE("a newest segment that was cut at any byte is good up to its last whole frame, and the spool goes on there") {
   Bytes stream = hello(1) + frames(1, 6);
   std::vector<size_t> starts = tfs::test::frame_starts(stream);
