@@ -196,7 +196,11 @@ Status Writer::cut_tail() {
     tail_ = {};
     return dir_.remove("spool.incoming.remove", kIncoming);
   }
-  if (tail_.size > tail_.good) TFS_TRY(dir_.truncate("spool.segment.cut", tail_.file_name, tail_.file.get(), tail_.good));
+  if (tail_.size > tail_.good) {
+    TFS_TRY(dir_.truncate("spool.segment.cut", tail_.file_name, tail_.file.get(), tail_.good));
+    // Where a power cut brought it back the spool would end here, whatever had come behind it.
+    TFS_TRY(syncer_.wrote(tail_.file.get()));
+  }
   tail_.size = tail_.scanned = tail_.good;
   tail_.scan.reset();
   return {};
