@@ -24,6 +24,12 @@ Result<spool::Reader> begin_reading(const Options& options, const spool::Dir& di
   return spool::resume_reader(dir, *before);
 }
 
+// A name that was never read under must not hold anything.
+Error not_begun(const Options& options, const spool::Dir& dir, const std::optional<spool::PlaceMark>& before, Error why) {
+  if (!options.reader.empty() && !before) static_cast<void>(spool::drop_reader(dir, options.reader).ok());
+  return why;
+}
+
 Status read(const Options& options) {
   if (sys::is_terminal(STDOUT_FILENO)) return usage_error("the stream is not for a terminal: send it to a file or a pipe");
   spool::Dir dir = TFS_TRY(spool::Dir::open(options.path));
@@ -36,14 +42,11 @@ Status read(const Options& options) {
     before = registration->before();
   }
   Result<spool::Reader> begun = begin_reading(options, dir, before);
-  if (!begun) {
-    // A name that was never read under must not hold anything.
-    if (registration && !before) static_cast<void>(spool::drop_reader(dir, options.reader).ok());
-    return std::move(begun).error();
-  }
+  if (!begun) return not_begun(options, dir, before, std::move(begun).error());
   spool::Reader reader = std::move(begun).value();
   spool::Pump pump(reader, dir, STDOUT_FILENO, registration ? &*registration : nullptr);
-  TFS_TRY(pump.mark(spool::Mark::kOpen));
+  Status registered = pump.mark(spool::Mark::kOpen);
+  if (!registered) return not_begun(options, dir, before, std::move(registered).error());
   lock.reset();
   TFS_TRY(options.follows ? pump.follow() : pump.run());
   TFS_TRY(pump.mark(spool::Mark::kDone));
