@@ -31,6 +31,16 @@ bool is_empty(const std::string& dir) {
   return std::filesystem::is_empty(dir, ignored);
 }
 
+// An ordinary user's mirror may be closed to its owner, as its source is.
+Result<sys::Fd> open_root(const std::string& dir) {
+  Result<sys::Fd> root = sys::open_at("mirror.main.open", AT_FDCWD, dir.c_str(), O_RDONLY | O_DIRECTORY);
+  if (root || root.error().sys_errno != EACCES) return root;
+  sys::Fd path(::open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct stat st;
+  bool is_own = path.is_open() && ::fstat(path.get(), &st) == 0 && st.st_uid == ::geteuid();
+  return is_own ? Result<sys::Fd>(std::move(path)) : std::move(root);
+}
+
 Status dry_run(apply::State* state, const apply::ReplayOptions& options) {
   auto tell = [](const format::Frame& frame, const format::Record& record) {
     std::string line(format::name_of(frame.header.type));
@@ -223,8 +233,7 @@ Status run(int argc, char** argv) {
   MirrorOptions options;
   TFS_TRY(parse_options(argc, argv, options));
   if (options.is_done) return {};
-  // Not to be read: it may be closed to its owner, as its source is.
-  sys::Fd root = TFS_TRY(sys::open_at("mirror.main.open", AT_FDCWD, options.dir.c_str(), O_PATH | O_DIRECTORY));
+  sys::Fd root = TFS_TRY(open_root(options.dir));
   if (options.asks_position || options.asks_status || options.wait) return look(options, root.get());
   if (options.command.empty() && ::isatty(STDIN_FILENO))
     return usage_error("standard input is a terminal: the stream comes from a pipe or a file");

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <string_view>
 
 namespace tfs::spool {
@@ -34,12 +35,16 @@ Result<size_t> read_at(const char* op, int fd, const std::string& shown, uint64_
 }
 
 // A read takes no lock everywhere: on ext4 the beginning of one line may come with the end of the one before (one of 10,000 reads, while
-// it is written without a pause), and then it is no place at all, or a wrong one. No such line is seen twice.
+// it is written without a pause). The checksum tells, and the next read has it whole, unless whoever writes rests in the midst of it.
 Result<std::optional<PlaceMark>> read_place(const char* op, int fd, const std::string& shown) {
-  Line first, second;
-  while (true) {
-    std::string_view text = TFS_TRY(read_line(op, fd, shown, first));
-    if (text == TFS_TRY(read_line(op, fd, shown, second))) return parse_place(text);
+  constexpr int kMostReads = 200;
+  constexpr timespec kPause{0, 100'000};
+  for (int reads = 1;; reads++) {
+    Line line;
+    std::string_view text = TFS_TRY(read_line(op, fd, shown, line));
+    std::optional<PlaceMark> place = parse_place(text);
+    if (place || text.size() != kPlaceLine || reads == kMostReads) return place;
+    if (reads > 2) ::nanosleep(&kPause, nullptr);
   }
 }
 

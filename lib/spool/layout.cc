@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <charconv>
 
+#include "lib/format/crc32c.h"
+
 namespace tfs::spool {
 namespace {
 
-constexpr size_t kHex = 16, kEpoch = 32, kDecimal = 20;
+constexpr size_t kHex = 16, kEpoch = 32, kDecimal = 20, kSum = 8;
 constexpr std::string_view kSuffix = ".tfs";
 constexpr std::string_view kMarks[] = {"open", "done", "gone"};
 
@@ -81,11 +83,18 @@ std::string to_text(const PlaceMark& p) {
   append_digits(out, p.place.position.seq, 10, kDecimal);
   out += ' ';
   out += kMarks[static_cast<size_t>(p.mark)];
+  uint32_t sum = format::crc32c(0, as_bytes(out));
+  out += ' ';
+  append_digits(out, sum, 16, kSum);
   out += '\n';
   return out;
 }
 
 std::optional<PlaceMark> parse_place(std::string_view text) {
+  if (text.size() != kPlaceLine) return {};
+  std::string_view summed = text.substr(0, kPlaceLine - kSum - 2), rest = text.substr(summed.size());
+  if (!take(rest, " ") || take_digits(rest, 16, kSum) != format::crc32c(0, as_bytes(summed)) || rest != "\n") return {};
+  text = summed;
   std::optional<uint64_t> index = take_digits(text, 16, kHex);
   if (!index || !take(text, " ")) return {};
   std::optional<uint64_t> offset = take_digits(text, 16, kHex);
@@ -93,8 +102,7 @@ std::optional<PlaceMark> parse_place(std::string_view text) {
   std::optional<format::Epoch> epoch = take_epoch(text);
   if (!epoch || !take(text, ":")) return {};
   std::optional<uint64_t> seq = take_digits(text, 10, kDecimal);
-  if (!seq || !take(text, " ") || !text.ends_with("\n")) return {};
-  text.remove_suffix(1);
+  if (!seq || !take(text, " ")) return {};
   const auto* mark = std::find(std::begin(kMarks), std::end(kMarks), text);
   if (mark == std::end(kMarks)) return {};
   return PlaceMark{{*index, *offset, {*epoch, *seq}}, static_cast<Mark>(mark - std::begin(kMarks))};

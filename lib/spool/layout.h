@@ -50,8 +50,8 @@ struct PlaceMark {
   bool operator==(const PlaceMark&) const = default;
 };
 
-// One line of kPlaceLine bytes, so that it can be overwritten where it stands.
-constexpr size_t kPlaceLine = 93;
+// One line of kPlaceLine bytes, so that it can be overwritten where it stands; with a checksum, for who reads it meanwhile.
+constexpr size_t kPlaceLine = 102;
 std::string to_text(const PlaceMark& place);
 std::optional<PlaceMark> parse_place(std::string_view text);
 

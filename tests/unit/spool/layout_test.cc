@@ -13,7 +13,9 @@ const SegmentName kName{7, test::epoch_of(0x10), 0x1234};
 constexpr std::string_view kNameText = "0000000000000007-101112131415161718191a1b1c1d1e1f-0000000000001234.tfs";
 const PlaceMark kPlace{{7, 0x12340, {test::epoch_of(0x10), 4660}}, Mark::kOpen};
 constexpr std::string_view kPlaceText =
-    "0000000000000007 0000000000012340 101112131415161718191a1b1c1d1e1f:00000000000000004660 open\n";
+
+    "0000000000000007 0000000000012340 101112131415161718191a1b1c1d1e1f"
+    ":00000000000000004660 open 869df19e\n";
 
 }  // namespace
 
