@@ -54,16 +54,31 @@ void set_caching(fuse_req_t req, const FileHandle& handle, fuse_file_info* fi) {
   fi->keep_cache = 1;
 }
 
+// From libfuse 3.17 on there is a way for features of all 64 bits; before, what libfuse does not know is put into its answer (session.cc).
+void set_features(fuse_conn_info* conn, uint64_t wanted, uint64_t unwanted) {
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+  for (uint64_t bit = 1; bit != 0; bit <<= 1) {
+    if (wanted & bit) fuse_set_feature_flag(conn, bit);  // where the kernel has it
+    if (unwanted & bit) fuse_unset_feature_flag(conn, bit);
+  }
+#else
+  conn->want = static_cast<unsigned>((conn->want | (conn->capable & wanted)) & ~unwanted);
+#endif
+}
+
 void op_init(void* session, fuse_conn_info* conn) {
-  auto want = [conn](unsigned bits) { conn->want |= conn->capable & bits; };
-  want(FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_ACL | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
-       FUSE_CAP_ASYNC_DIO | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_PARALLEL_DIROPS);
+  uint64_t wanted = FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_ACL | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+                    FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_PARALLEL_DIROPS;
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+  wanted |= FUSE_CAP_HANDLE_KILLPRIV_V2;
+#endif
   // ATOMIC_O_TRUNC would truncate without the kernel's lock and keep set-id bits. Spliced payloads cannot be copied once.
   // Locks are the kernel's own business on one machine. Data changes through us alone: no invalidation by mtime.
-  conn->want &= ~static_cast<unsigned>(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-                                       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS |
-                                       FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_AUTO_INVAL_DATA);
-  if (static_cast<Session*>(session)->options().has_writeback) want(FUSE_CAP_WRITEBACK_CACHE);
+  uint64_t unwanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+                      FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_AUTO_INVAL_DATA;
+  bool has_writeback = static_cast<Session*>(session)->options().has_writeback;
+  (has_writeback ? wanted : unwanted) |= FUSE_CAP_WRITEBACK_CACHE;
+  set_features(conn, wanted, unwanted);
   conn->max_write = format::kMaxData;
   // What the kernel sends in the background (readahead, pages of mappings, asynchronous I/O) waits in one queue: writes that
   // wait for the journal's reader must not fill it. The flusher stops by itself at the threshold.

@@ -418,8 +418,9 @@ void Session::note_init_request(const void* request, size_t size) {
   note_asked();
 }
 
-// libfuse 3.14 never asks for these, though it needs nothing for them: KILLPRIV_V2 saves the question for security.capability
-// before each write, PARALLEL_DIROPS lets lookups in a directory run beside each other, SETXATTR_EXT says which ACL kills sgid.
+// libfuse never asks for these (before 3.17, but for the last), though it needs nothing for them: KILLPRIV_V2 saves the question for
+// security.capability before each write, PARALLEL_DIROPS lets lookups in a directory run beside each other, SETXATTR_EXT says which ACL
+// kills sgid.
 void Session::patch_init_reply(void* reply, size_t size) {
   if (!saw_init_ || patched_init_.exchange(true) || size < 24) return;
   auto* out = static_cast<fuse_init_out*>(reply);
