@@ -157,8 +157,11 @@ Status Applier::force_move(const format::Rename& r, const Place* from, const Pla
   bool has_old = from != nullptr && stat_at(*from, old_st), has_new = stat_at(to, new_st);
   if ((r.flags & format::kRenameKeep) && has_new && !S_ISDIR(new_st.st_mode)) TFS_TRY(keep_forced(to, r.replaced));
   if (r.replaced != 0) {
-    // Known objects have a link more here, under their id.
-    bool has_other_links = has_new && new_st.st_nlink > (scan_->is_known(r.replaced) ? 2u : 1u);
+    // What stands there need not be that object yet, and then tells nothing of it. A known one has a link more, under its id.
+    struct stat known;
+    bool is_known = stat_at(scan_->known_place(r.replaced), known);
+    bool has_other_links =
+        is_known ? known.st_nlink > (has_new && known.st_ino == new_st.st_ino ? 2u : 1u) : has_new && new_st.st_nlink > 1;
     bool lives_on = (r.flags & format::kRenameKeep) || has_other_links;
     if (lives_on) scan_->wants().unnamed(r.replaced);
     else scan_->wants().drop(r.replaced);
