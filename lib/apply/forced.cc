@@ -63,6 +63,7 @@ Status Applier::force(const format::Link& r) {
   if (::linkat(from.dir, from.name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
     return at_object("apply.forced.link", errno, "link", object(r.new_path));
   }
+  scan_->wants().named(id_, std::string(r.new_path));
   return touch_if_there(parent_of(r.new_path), r.parent_mtime);
 }
 
@@ -81,8 +82,10 @@ Status Applier::force(const format::Unlink& r) {
     scan_->forget_known(id_);
     scan_->wants().drop(id_);
     scan_->settle_wants();
-  } else {
+  } else if (r.flags & format::kUnlinkKeep) {
     scan_->wants().unnamed(id_);
+  } else {
+    scan_->wants().lost_name(id_, std::string(r.path));
   }
   return touch_if_there(parent_of(r.path), r.parent_mtime);
 }
@@ -163,7 +166,8 @@ Status Applier::force_move(const format::Rename& r, const Place* from, const Pla
     bool has_other_links =
         is_known ? known.st_nlink > (has_new && known.st_ino == new_st.st_ino ? 2u : 1u) : has_new && new_st.st_nlink > 1;
     bool lives_on = (r.flags & format::kRenameKeep) || has_other_links;
-    if (lives_on) scan_->wants().unnamed(r.replaced);
+    if (r.flags & format::kRenameKeep) scan_->wants().unnamed(r.replaced);
+    else if (lives_on) scan_->wants().lost_name(r.replaced, std::string(r.new_path));
     else scan_->wants().drop(r.replaced);
     if (!lives_on) tree_.forget_file(r.replaced);
     if (!lives_on) scan_->forget_known(r.replaced);
@@ -182,9 +186,14 @@ Status Applier::force_move(const format::Rename& r, const Place* from, const Pla
 
 Status Applier::force(const format::Forget&) {
   tree_.forget_file(id_);
-  scan_->wants().drop(id_);
+  Place at = tree_.held_place(id_);
+  struct stat held, known;
+  bool is_known = stat_at(scan_->known_place(id_), known);
+  bool has_names = stat_at(at, held) && held.st_nlink > (is_known && known.st_ino == held.st_ino ? 2u : 1u);  // it got them since
+  if (!has_names) scan_->wants().let_go(id_);
+  scan_->note_let_go(id_);
   scan_->settle_wants();
-  return remove_tree(tree_.held_place(id_), {{}, id_});
+  return remove_tree(at, {{}, id_});
 }
 
 // What a copy brings stands in the file that it comes from, which may not be what it should be yet.

@@ -649,11 +649,17 @@ void Scan::settle_wants() {
 void Scan::remind(int64_t now_ms) {
   if (!is_running_ || !has_ended_ || only_checks_ || !wants_.is_overdue(now_ms, kPatienceMs)) return;
   if (wants_.is_empty()) return wants_.ask_scan(".");
+  bool has_lost = false;
   for (const auto& [id, path] : wants_.open_objects()) {
+    // The name under which it was asked for has gone, and it has others: the source may not find it by its id.
+    bool is_lost = path.empty() && held_.count(id) == 0;
+    has_lost = has_lost || is_lost;
+    if (is_lost) continue;
     Result<int> fd = tree_.file({path, id});
     if (!fd && fd.error().kind == Kind::kMismatch) wants_.drop(id);
   }
   wants_.ask_again();
+  if (has_lost) wants_.ask_scan(".");
   settle_wants();
 }
 

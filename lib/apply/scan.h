@@ -63,6 +63,7 @@ class Scan {
   Doubts& doubts() { return doubts_; }
   // The object of that id is nameless; those that are held and of which nothing is heard in a scan of the whole, are not any more.
   void note_held(uint64_t id) { held_.insert(id); }
+  void note_let_go(uint64_t id) { held_.erase(id); }
   // What stands there is about to lose its last name.
   void name_goes(const Place& at);
   // A name has come into a directory that is being listed in several frames.

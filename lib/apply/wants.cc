@@ -147,6 +147,23 @@ void Wants::exchanged(const std::string& a, const std::string& b) {
   }
 }
 
+void Wants::named(uint64_t id, const std::string& path) {
+  auto found = files_.find(id);
+  if (found == files_.end() || !found->second.path.empty()) return;
+  found->second.path = path;
+  ask(id, found->second);
+}
+
+void Wants::lost_name(uint64_t id, const std::string& path) {
+  auto found = files_.find(id);
+  if (found != files_.end() && found->second.path == path) unnamed(id);
+}
+
+void Wants::let_go(uint64_t id) {
+  auto found = files_.find(id);
+  if (found != files_.end() && found->second.path.empty()) files_.erase(found);
+}
+
 void Wants::unnamed(uint64_t id) {
   auto found = files_.find(id);
   if (found == files_.end()) return;

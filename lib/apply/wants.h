@@ -53,7 +53,10 @@ class Wants {
   // Names have changed: what is open is asked for again under the new one.
   void renamed(const std::string& from, const std::string& to);
   void exchanged(const std::string& a, const std::string& b);
-  void unnamed(uint64_t id);  // reachable by id alone
+  void named(uint64_t id, const std::string& path);      // one more: of use where none is known
+  void lost_name(uint64_t id, const std::string& path);  // others may stay
+  void unnamed(uint64_t id);                             // reachable by id alone
+  void let_go(uint64_t id);                              // no more reachable by its id: gone, where it has no name
 
  private:
   struct File {
