@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/limits.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -18,7 +19,6 @@
 #include "lib/apply/removal.h"
 #include "lib/apply/way.h"
 #include "lib/base/escape.h"
-#include "lib/format/block_hash.h"
 #include "lib/format/rel_path.h"
 #include "lib/sys/io.h"
 #include "lib/sys/message.h"
@@ -85,7 +85,12 @@ bool is_device(mode_t mode) { return S_ISCHR(mode) || S_ISBLK(mode); }
 }  // namespace
 
 Scan::Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks)
-    : tree_(tree), state_(state), policy_(policy), wants_(wants), only_checks_(only_checks), buffer_(format::kHashBlock) {
+    : tree_(tree),
+      state_(state),
+      policy_(policy),
+      wants_(wants),
+      only_checks_(only_checks),
+      buffer_(std::make_unique<format::Block>()) {
   clear_ids();  // of one that was killed: they would keep what the stream removes
 }
 
@@ -275,10 +280,9 @@ Status Scan::remove_extra(std::string_view path, const std::unordered_set<std::s
 // --- ENTRY
 
 // What cannot be changed of an object is as it should be.
-bool Scan::fits(const Place& at, const format::Entry& r) const {
-  struct stat st;
+bool Scan::fits(const Place& at, const struct stat& st, const format::Entry& r) const {
   mode_t type = policy_.type_of(r.mode, r.major, r.minor);
-  if (!stat_at(at, st) || (st.st_mode & S_IFMT) != type) return false;
+  if ((st.st_mode & S_IFMT) != type) return false;
   if (S_ISLNK(type)) return read_target(at) == r.target;
   return !is_device(type) || st.st_rdev == makedev(r.major, r.minor);
 }
@@ -291,7 +295,7 @@ Status Scan::make_bare(const format::Entry& r, const Object& target) {
   struct stat st;
   mode_t type = policy_.type_of(r.mode, r.major, r.minor);
   bool is_there = stat_at(at, st);
-  if (is_there && fits(at, r)) return {};
+  if (is_there && fits(at, st, r)) return {};
   differs(target, is_there ? "wrong type or target" : "missing");
   KeepMtime kept(at.dir);
   TFS_TRY(remove_tree(at, target));
@@ -365,7 +369,7 @@ Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
   std::string path = proc_path(fd);
   ByteView xattrs = r.xattrs, value;
   std::string_view name;
-  std::vector<std::byte> here(format::kMaxXattrValue);
+  std::vector<std::byte> here(xattrs.empty() ? 0 : format::kMaxXattrValue);
   while (format::next_xattr(xattrs, name, value)) {
     std::string key(name);
     right_xattrs_.insert(key);
@@ -384,7 +388,7 @@ Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
 
 Status Scan::remove_other_xattrs(int fd, const Object& target) {
   std::string path = proc_path(fd);
-  std::string names(size_t{64} << 10, '\0');
+  static thread_local std::vector<char> names(XATTR_LIST_MAX);  // not cleared for each object: most have none
   ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
   for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
     if (right_xattrs_.count(at) != 0 || !wants_xattr(at)) continue;
@@ -439,7 +443,10 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
   }
   if (!same_time) differs(target, "mtime");
   if (!only_checks_) {
-    if (int error = set_mtime(fd.get(), r.mtime)) return at_object("apply.scan.utimens", error, "set the times of", target);
+    // Where it is right it is left alone: an inode that is written to, for each object of a tree that is equal, would be a scan's main cost.
+    bool is_kept = same_time && same_size;
+    if (int error = is_kept ? 0 : set_mtime(fd.get(), r.mtime))
+      return at_object("apply.scan.utimens", error, "set the times of", target);
     if (has_flags && (flags != wanted_flags || (flags & kForbiddingFlags))) {
       if (int error = set_flags(fd.get(), wanted_flags)) return at_object("apply.scan.flags", error, "set the flags of", target);
     }
@@ -462,7 +469,9 @@ Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
     return !goes_on ? check_entry(r, target, id, links) : fd ? set_xattrs(fd->get(), r, target) : Status();
   }
   if (r.path.empty()) note_held(id);
-  if (is_known(id) && !fits(known_place(id), r)) forget_known(id);  // by a LINK, before it was described
+  struct stat known;
+  bool is_misfit = stat_at(known_place(id), known) && !fits(known_place(id), known, r);
+  if (is_misfit) forget_known(id);  // by a LINK, before it was described
   TFS_TRY(make_bare(r, target));
   TFS_TRY(join_links(target, id, links, S_ISDIR(r.mode)));
   return dress(r, target);
@@ -497,18 +506,18 @@ Status Scan::hash(const format::Hash& r, uint64_t id, uint32_t links) {
   if (!is_running_) return {};
   Object target{r.path, id};
   bytes_ += r.length;
-  if (r.length > buffer_.size()) return corrupt("HASH of more than a block");
+  if (r.length > format::kHashBlock) return corrupt("HASH of more than a block");
   Result<int> fd = only_checks_ || is_settled(target, links) ? tree_.file(target) : Result<int>(mismatch(""));
   bool is_equal = false;
   if (fd) {
     size_t done = 0;
     while (done < r.length) {
-      ssize_t n = ::pread(*fd, buffer_.data() + done, r.length - done, static_cast<off_t>(r.offset + done));
+      ssize_t n = ::pread(*fd, buffer_->bytes + done, r.length - done, static_cast<off_t>(r.offset + done));
       if (n < 0) return at_object("apply.scan.pread", errno, "read", target);
       if (n == 0) break;
       done += static_cast<size_t>(n);
     }
-    is_equal = done == r.length && format::block_hash(seed_, ByteView(buffer_).first(done)) == format::BlockHash{r.low, r.high};
+    is_equal = done == r.length && format::block_hash(seed_, buffer_->first(done)) == format::BlockHash{r.low, r.high};
   } else if (fd.error().kind == Kind::kSystem) {
     return std::move(fd).error();
   }
@@ -520,9 +529,10 @@ Status Scan::hash(const format::Hash& r, uint64_t id, uint32_t links) {
   return only_checks_ ? Status() : allot(*fd, r, target);
 }
 
-// Holes where the source has holes, and zeros where it has zeros; the content is equal already.
+// Holes where the source has holes, and zeros where it has zeros; the content is equal already, and in buffer_.
 Status Scan::allot(int fd, const format::Hash& r, const Object& target) {
-  uint32_t here = sys::holes_in(fd, r.offset, r.offset + r.length, format::kHashPage);
+  bool may_have_holes = format::zero_pages(buffer_->first(r.length)) != 0;
+  uint32_t here = may_have_holes ? sys::holes_in(fd, r.offset, r.offset + r.length, format::kHashPage) : 0;
   if (here == r.holes) return {};
   KeepUnchanged kept(fd, state_);
   for (uint32_t page = 0; uint64_t{page} * format::kHashPage < r.length; page++) {
@@ -553,7 +563,7 @@ Result<int> Scan::file_to_fill(const Object& target) {
 
 // Whether that content is there.
 Result<bool> Scan::holds(int fd, ByteView data, uint64_t offset) {
-  std::vector<std::byte> here(std::min(data.size(), buffer_.size()));
+  std::vector<std::byte> here(std::min(data.size(), format::kHashBlock));
   while (!data.empty()) {
     ssize_t n = ::pread(fd, here.data(), std::min(here.size(), data.size()), static_cast<off_t>(offset));
     if (n < 0) return system_error("apply.scan.compare", errno, "unable to read the mirror");

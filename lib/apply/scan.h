@@ -8,6 +8,7 @@
 
 #include <sys/stat.h>
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -17,6 +18,7 @@
 #include "lib/apply/policy.h"
 #include "lib/apply/tree.h"
 #include "lib/apply/wants.h"
+#include "lib/format/block_hash.h"
 #include "lib/format/decode.h"
 
 namespace tfs::apply {
@@ -77,7 +79,7 @@ class Scan {
  private:
   uint64_t links_in_tree(const struct stat& st, uint64_t id) const;
   void differs(const Object& object, const std::string& what);
-  bool fits(const Place& at, const format::Entry& r) const;
+  bool fits(const Place& at, const struct stat& st, const format::Entry& r) const;
   Status make_bare(const format::Entry& r, const Object& target);
   Status join_links(const Object& target, uint64_t id, uint32_t links, bool is_directory);
   Status make_fresh(const Object& target, const struct stat& st);
@@ -118,7 +120,7 @@ class Scan {
   std::unordered_set<std::string> listed_;
   std::unordered_set<std::string> right_xattrs_;  // of the ENTRY under way
   bool has_more_xattrs_ = false;                  // the next frame goes on with it
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<format::Block> buffer_;
 };
 
 }  // namespace tfs::apply

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
 
 #include "lib/format/block_hash.h"
 #include "lib/format/rel_path.h"
@@ -26,7 +27,8 @@ namespace tfs::journal {
 namespace {
 
 constexpr size_t kContentRoom = size_t{512} << 10;  // what DATA and HOLE of one turn take at most
-constexpr size_t kListing = size_t{32} << 10;       // of a directory, read at once; a listing's frame holds what came of one
+constexpr int kToRead = O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC;
+constexpr size_t kListing = size_t{32} << 10;  // of a directory, read at once; a listing's frame holds what came of one
 
 uint64_t random_number() {
   uint64_t value = 0;
@@ -67,6 +69,7 @@ struct Description {
   std::vector<std::vector<std::byte>> xattrs{1};  // for one frame each
   uint64_t links = 0;
   bool is_too_much = false;
+  sys::Fd open;  // to read, where that is a file or a directory, and may be
 
   size_t room() const { return xattrs.size() * kFrameReserve; }
   void add_xattr(const char* name, ByteView value) {
@@ -76,9 +79,23 @@ struct Description {
   }
 };
 
-int describe(int path_fd, Description& out) {
+// By the descriptor that is open where there is one: a path through /proc costs as much again.
+void add_xattrs(int path_fd, Description& out) {
+  static thread_local std::vector<char> names(XATTR_LIST_MAX);  // not cleared for each object: most have none
+  static thread_local std::vector<std::byte> value(format::kMaxXattrValue);
+  int fd = out.open.get();
+  ProcPath path(path_fd);
+  ssize_t size = fd >= 0 ? ::flistxattr(fd, names.data(), names.size()) : ::listxattr(path.text, names.data(), names.size());
+  for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
+    ssize_t n = fd >= 0 ? ::fgetxattr(fd, at, value.data(), value.size()) : ::getxattr(path.text, at, value.data(), value.size());
+    if (n >= 0 && !out.is_too_much) out.add_xattr(at, ByteView(value).first(static_cast<size_t>(n)));
+  }
+}
+
+// `fd` is out.open where that is open already, else an O_PATH descriptor.
+int describe(int fd, Description& out) {
   struct stat st;
-  if (::fstatat(path_fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
+  if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
   format::Entry& r = out.record;
   r.mode = st.st_mode;
   r.uid = st.st_uid;
@@ -90,23 +107,17 @@ int describe(int path_fd, Description& out) {
   out.links = st.st_nlink;
   if (S_ISLNK(st.st_mode)) {
     out.target.resize(PATH_MAX);
-    ssize_t n = ::readlinkat(path_fd, "", out.target.data(), out.target.size());
+    ssize_t n = ::readlinkat(fd, "", out.target.data(), out.target.size());
     if (n < 0) return errno;
     out.target.resize(static_cast<size_t>(n));
     r.target = out.target;
   }
   if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
-    sys::Fd fd(::open(ProcPath(path_fd).text, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOATIME));
+    if (!out.open.is_open()) out.open = sys::Fd(::open(ProcPath(fd).text, kToRead));
     unsigned flags = 0;
-    if (fd.is_open() && ::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) == 0) r.inode_flags = flags;
+    if (out.open.is_open() && ::ioctl(out.open.get(), FS_IOC_GETFLAGS, &flags) == 0) r.inode_flags = flags;
   }
-  std::string names(XATTR_LIST_MAX, '\0');
-  ssize_t size = ::listxattr(ProcPath(path_fd).text, names.data(), names.size());
-  std::vector<std::byte> value(format::kMaxXattrValue);
-  for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
-    ssize_t n = ::getxattr(ProcPath(path_fd).text, at, value.data(), value.size());
-    if (n >= 0 && !out.is_too_much) out.add_xattr(at, ByteView(value).first(static_cast<size_t>(n)));
-  }
+  add_xattrs(fd, out);
   return 0;
 }
 
@@ -248,20 +259,21 @@ void Scanner::scan(Target target) {
     bool is_read = false;
   };
   std::vector<Level> levels;
-  auto enter = [&](Ref node) {
-    if (node.get() == nullptr) return;
-    if (node.get()->is_directory) {
-      list(*node.get());
-      levels.push_back({std::move(node), 0, {}, false});
+  auto enter = [&](Found found) {
+    Node* node = found.node.get();
+    if (node == nullptr) return;
+    if (node->is_directory) {
+      list(*node);
+      levels.push_back({std::move(found.node), 0, {}, false});
     } else {
-      describe_content(*node.get());
+      describe_content(*node, std::move(found.open));
     }
   };
   if (!target.name.empty()) {
     enter(describe_name(*target.node.get(), target.name));
   } else {
-    describe_object(*target.node.get());
-    enter(std::move(target.node));
+    sys::Fd open = describe_object(*target.node.get());
+    enter({std::move(target.node), std::move(open)});
   }
   while (!levels.empty() && !is_stopping_) {
     Level& level = levels.back();
@@ -291,46 +303,53 @@ void Scanner::scan(Target target) {
 }
 
 // The node at a name, with a lookup counted; none where there is no such name (any more).
-Scanner::Ref Scanner::enter(Node& dir, const std::string& name) {
+Scanner::Ref Scanner::enter(Node& dir, const std::string& name, Sight& seen) {
   while (true) {
     DirRef ref = store_.directory(dir);
-    struct stat st;
     Identity identity;
-    uint32_t changes = dir.changes.load();
-    if (!ref.is_open() || store_.identify(ref.fd(), name.c_str(), st, identity) != 0) return {};
-    Node* node = changes % 2 == 0 ? table_.enter_unless_changed(dir, name, identity, 1, changes) : nullptr;
+    seen.changes = dir.changes.load();
+    if (!ref.is_open() || store_.identify(ref.fd(), name.c_str(), seen.attributes, identity) != 0) return {};
+    Node* node = seen.changes % 2 == 0 ? table_.enter_unless_changed(dir, name, identity, 1, seen.changes) : nullptr;
     if (node != nullptr) return Ref(table_, *node);
     std::this_thread::yield();  // a request is at this directory: a moment
   }
 }
 
 // ENTRY for a name, under the locks of its directory and of what stands there, which is returned.
-Scanner::Ref Scanner::describe_name(Node& dir, const std::string& name) {
+Scanner::Found Scanner::describe_name(Node& dir, const std::string& name) {
   for (size_t room = kFrameReserve; room != 0;) {
-    if (Ref found = try_to_describe(dir, name, room); found.get() != nullptr) return found;
+    if (Found found = try_to_describe(dir, name, room); found.node.get() != nullptr) return found;
   }
   return {};
 }
 
 // `room`: what to wait for; it comes back as what is needed, where that is more, or as 0 where there is nothing to describe.
-Scanner::Ref Scanner::try_to_describe(Node& dir, const std::string& name, size_t& room) {
+Scanner::Found Scanner::try_to_describe(Node& dir, const std::string& name, size_t& room) {
   Recorder::Room reserved(recorder_, room);
   size_t had = std::exchange(room, 0);
-  Ref found = enter(dir, name);
+  Sight seen;
+  Ref found = enter(dir, name, seen);
   if (found.get() == nullptr) return {};
   Node& node = *found.get();
   BothLocked locked(dir, node);
   DirRef ref = store_.directory(dir);
-  sys::Fd fd(ref.is_open() ? ::openat(ref.fd(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1);
-  if (!fd.is_open()) return {};
+  if (!ref.is_open()) return {};
+  // Where no name of the directory has changed since it was seen, it is what it was, and no device or FIFO is opened to be read.
+  bool is_as_seen = dir.changes.load() == seen.changes;
+  bool is_readable = S_ISREG(seen.attributes.st_mode) || S_ISDIR(seen.attributes.st_mode);
+  Description what;
+  sys::Fd path;
+  if (is_as_seen && is_readable) what.open = sys::Fd(::openat(ref.fd(), name.c_str(), kToRead | O_NOFOLLOW));
+  if (!what.open.is_open()) path = sys::Fd(::openat(ref.fd(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  int fd = what.open.is_open() ? what.open.get() : path.get();
+  if (fd < 0) return {};
   struct stat st;
   Identity now;
-  if (store_.identify_fd(fd.get(), st, now) != 0 || now.ino != node.ino || now.handle != node.handle) {
+  if (!is_as_seen && (store_.identify_fd(fd, st, now) != 0 || now.ino != node.ino || now.handle != node.handle)) {
     room = had;  // another one, meanwhile
     return {};
   }
-  Description what;
-  if (describe(fd.get(), what) != 0) return {};
+  if (describe(fd, what) != 0) return {};
   if (what.room() > had && !what.is_too_much) {
     room = what.room();
     return {};
@@ -338,18 +357,18 @@ Scanner::Ref Scanner::try_to_describe(Node& dir, const std::string& name, size_t
   names_ += 1;
   Recorder::Section section(recorder_);
   put_description(section, node, section.path(dir, name, Recorder::paths().first), what);
-  return found;
+  return {std::move(found), std::move(what.open)};
 }
 
 // ENTRY for the top of the store, and for what has no name.
-void Scanner::describe_object(Node& node) {
+sys::Fd Scanner::describe_object(Node& node) {
   for (size_t room = kFrameReserve; room != 0;) {
     Recorder::Room reserved(recorder_, room);
     size_t had = std::exchange(room, 0);
     BothLocked locked(node, node);
     sys::Fd fd(store_.open_node(node, O_PATH | O_NOFOLLOW));
     Description what;
-    if (!fd.is_open() || describe(fd.get(), what) != 0) return;
+    if (!fd.is_open() || describe(fd.get(), what) != 0) return {};
     if (what.room() > had && !what.is_too_much) {
       room = what.room();
       continue;
@@ -359,7 +378,9 @@ void Scanner::describe_object(Node& node) {
     // It may have got a name while it waited for its turn: then it is described under that, and held no more.
     if (table_.let_go_if_named(node)) section.put(node.ino, 0, format::Forget{});
     put_description(section, node, section.path(node, Recorder::paths().first), what);
+    return std::move(what.open);
   }
+  return {};
 }
 
 void Scanner::list(Node& dir) {
@@ -388,44 +409,44 @@ void Scanner::list(Node& dir) {
   }
 }
 
-void Scanner::describe_content(Node& node) {
+void Scanner::describe_content(Node& node, sys::Fd fd) {
   if (mode_ == control::kQuick) return;
-  sys::Fd fd(store_.open_node(node, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
+  if (!fd.is_open()) fd = sys::Fd(store_.open_node(node, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
   if (!fd.is_open()) return;
-  struct stat st;
-  if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return;
-  ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  for (uint64_t offset = 0; !is_stopping_;) {
+  for (uint64_t offset = 0, size = 1; offset < size && !is_stopping_;) {
     uint64_t before = offset;
-    if (put_block(node, fd.get(), offset) != 0 || offset == before) return;
+    if (put_block(node, fd.get(), offset, size) != 0 || offset == before) return;
     bytes_ += offset - before;
     spend(offset - before);
   }
 }
 
-// The block at `offset`, which moves behind it; it stays at the file's end.
-int Scanner::put_block(Node& node, int fd, uint64_t& offset) {
-  static thread_local std::vector<std::byte> buffer(format::kHashBlock);
+// The block at `offset`, which moves behind it; `size` becomes the file's. What is added behind that later has frames of its own.
+int Scanner::put_block(Node& node, int fd, uint64_t& offset, uint64_t& size) {
+  static thread_local auto buffer = std::make_unique<format::Block>();
   Recorder::Room reserved(recorder_, kContentRoom);
   BothLocked locked(node, node);
   if (!table_.is_recorded(node)) return ESTALE;
   struct stat st;
   if (::fstat(fd, &st) != 0) return errno;
-  uint64_t size = static_cast<uint64_t>(st.st_size);
+  size = S_ISREG(st.st_mode) ? static_cast<uint64_t>(st.st_size) : 0;
   if (offset >= size) return 0;
+  if (offset == 0 && size > format::kHashBlock) ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   uint64_t end = std::min(size, offset + format::kHashBlock);
   if (mode_ == control::kByData) return put_content(node, fd, offset, end);
   format::Hash record;
   record.offset = offset;
   record.length = static_cast<uint32_t>(end - offset);
-  record.holes = sys::holes_in(fd, offset, end, format::kHashPage);
   for (size_t done = 0; done < record.length;) {
-    ssize_t n = ::pread(fd, buffer.data() + done, record.length - done, static_cast<off_t>(offset + done));
+    ssize_t n = ::pread(fd, buffer->bytes + done, record.length - done, static_cast<off_t>(offset + done));
     if (n < 0) return errno;
     if (n == 0) return 0;  // cut behind our back
     done += static_cast<size_t>(n);
   }
-  format::BlockHash hash = format::block_hash(seed_, ByteView(buffer).first(record.length));
+  ByteView block = buffer->first(record.length);
+  // Where a hole begins behind data tmpfs finds by a look at each page up to the file's end: asked for each block, that is a file squared.
+  if (format::zero_pages(block) != 0) record.holes = sys::holes_in(fd, offset, end, format::kHashPage);
+  format::BlockHash hash = format::block_hash(seed_, block);
   record.low = hash.low;
   record.high = hash.high;
   Recorder::Section section(recorder_);
@@ -438,7 +459,7 @@ int Scanner::put_block(Node& node, int fd, uint64_t& offset) {
 // DATA and HOLE frames for [offset, end), which is a block at most, as far as the reserved room reaches; `offset` moves behind them. The
 // node is locked.
 int Scanner::put_content(Node& node, int fd, uint64_t& offset, uint64_t end) {
-  static thread_local std::vector<std::byte> buffer(format::kHashBlock);
+  static thread_local auto buffer = std::make_unique<format::Block>();
   for (size_t room = kContentRoom; offset < end;) {
     off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
     uint64_t from = data < 0 ? end : std::min<uint64_t>(end, static_cast<uint64_t>(data));
@@ -453,9 +474,9 @@ int Scanner::put_content(Node& node, int fd, uint64_t& offset, uint64_t end) {
       offset = from;
     }
     if (from >= end) return 0;
-    ssize_t n = ::pread(fd, buffer.data(), to - from, static_cast<off_t>(from));
+    ssize_t n = ::pread(fd, buffer->bytes, to - from, static_cast<off_t>(from));
     if (n <= 0) return n < 0 ? errno : ESTALE;  // cut behind our back
-    format::Data record{from, {}, ByteView(buffer).first(static_cast<size_t>(n))};
+    format::Data record{from, {}, buffer->first(static_cast<size_t>(n))};
     uint32_t checksum = format::crc32c(0, record.data);
     Recorder::Section section(recorder_);
     record.path = section.path(node, Recorder::paths().first);
@@ -472,7 +493,8 @@ Scanner::Ref Scanner::find(const std::string& path) {
   for (std::string_view left = path; path != "." && !left.empty() && at.get() != nullptr;) {
     std::string name(left.substr(0, left.find('/')));
     left.remove_prefix(std::min(left.size(), name.size() + 1));
-    at = enter(*at.get(), name);
+    Sight seen;
+    at = enter(*at.get(), name, seen);
   }
   return at;
 }

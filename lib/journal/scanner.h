@@ -64,16 +64,26 @@ class Scanner {
     std::string name;  // in it
   };
 
+  // What a name stood for, and Node::changes of its directory then.
+  struct Sight {
+    struct stat attributes {};
+    uint32_t changes = 0;
+  };
+  struct Found {
+    Ref node;
+    sys::Fd open;  // to read its content, or closed
+  };
+
   void run(control::ScanRequest request);
   bool end_if_done();
   void scan(Target target);
-  Ref describe_name(Node& dir, const std::string& name);
-  Ref try_to_describe(Node& dir, const std::string& name, size_t& room);
-  Ref enter(Node& dir, const std::string& name);
-  void describe_object(Node& node);
+  Found describe_name(Node& dir, const std::string& name);
+  Found try_to_describe(Node& dir, const std::string& name, size_t& room);
+  Ref enter(Node& dir, const std::string& name, Sight& seen);
+  sys::Fd describe_object(Node& node);
   void list(Node& dir);
-  void describe_content(Node& node);
-  int put_block(Node& node, int fd, uint64_t& offset);
+  void describe_content(Node& node, sys::Fd fd);
+  int put_block(Node& node, int fd, uint64_t& offset, uint64_t& size);
   int put_content(Node& node, int fd, uint64_t& offset, uint64_t end);
   Ref find(const std::string& path);
   void spend(uint64_t bytes);
