@@ -26,7 +26,9 @@
 namespace tfs::journal {
 namespace {
 
-constexpr size_t kContentRoom = size_t{512} << 10;  // what DATA and HOLE of one turn take at most
+constexpr size_t kContentRoom = size_t{512} << 10;     // what DATA and HOLE of one turn take at most
+constexpr size_t kUnwrittenHashes = size_t{64} << 10;  // of what waits for the reader, and has programs' changes wait behind it
+constexpr size_t kUnwrittenContent = size_t{2} << 20;
 constexpr int kToRead = O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC;
 constexpr size_t kListing = size_t{32} << 10;  // of a directory, read at once; a listing's frame holds what came of one
 
@@ -159,6 +161,8 @@ int Scanner::start(control::ScanRequest& request) {
   seed_ = random_number();
   mode_ = request.mode;
   rate_ = request.bytes_per_second;
+  allowance_ = 0;
+  allowance_at_ms_ = 0;
   names_ = bytes_ = 0;
   is_running_ = true;
   unfinished_ = 1;
@@ -317,6 +321,7 @@ Scanner::Ref Scanner::enter(Node& dir, const std::string& name, Sight& seen) {
 
 // ENTRY for a name, under the locks of its directory and of what stands there, which is returned.
 Scanner::Found Scanner::describe_name(Node& dir, const std::string& name) {
+  wait_for_reader();
   for (size_t room = kFrameReserve; room != 0;) {
     if (Found found = try_to_describe(dir, name, room); found.node.get() != nullptr) return found;
   }
@@ -386,6 +391,7 @@ sys::Fd Scanner::describe_object(Node& node) {
 void Scanner::list(Node& dir) {
   int64_t offset = 0;
   for (uint32_t flags = format::kListFirst; !is_stopping_; flags = 0) {
+    wait_for_reader();
     Recorder::Room room(recorder_);
     BothLocked locked(dir, dir);
     DirRef ref = store_.directory(dir);
@@ -415,6 +421,7 @@ void Scanner::describe_content(Node& node, sys::Fd fd) {
   if (!fd.is_open()) return;
   for (uint64_t offset = 0, size = 1; offset < size && !is_stopping_;) {
     uint64_t before = offset;
+    wait_for_reader();
     if (put_block(node, fd.get(), offset, size) != 0 || offset == before) return;
     bytes_ += offset - before;
     spend(offset - before);
@@ -527,7 +534,14 @@ int Scanner::give(const control::WantRequest& want) {
   return 0;
 }
 
-// A token bucket of one second.
+// A reader that is slower than we are gets no more than it can take at once: the rest of the room is for what programs change, which would
+// wait for all that was described before it.
+void Scanner::wait_for_reader() {
+  size_t most = mode_ == control::kByData ? kUnwrittenContent : kUnwrittenHashes;
+  while (output_.backlog() > most && !is_stopping_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+// A token bucket of a tenth of a second, which begins empty: what was not read in time is not made up for.
 void Scanner::spend(uint64_t bytes) {
   if (rate_ == 0) return;
   allowance_ -= static_cast<double>(bytes);
@@ -535,7 +549,7 @@ void Scanner::spend(uint64_t bytes) {
     int64_t now = sys::monotonic_ms();
     if (allowance_at_ms_ != 0) {
       double earned = static_cast<double>(rate_) * static_cast<double>(now - allowance_at_ms_) / 1000;
-      allowance_ = std::min(allowance_ + earned, static_cast<double>(rate_));
+      allowance_ = std::min(allowance_ + earned, static_cast<double>(rate_) / 10);
     }
     allowance_at_ms_ = now;
     if (allowance_ < 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));

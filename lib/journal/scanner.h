@@ -86,6 +86,7 @@ class Scanner {
   int put_block(Node& node, int fd, uint64_t& offset, uint64_t& size);
   int put_content(Node& node, int fd, uint64_t& offset, uint64_t end);
   Ref find(const std::string& path);
+  void wait_for_reader();
   void spend(uint64_t bytes);
 
   Store& store_;
