@@ -10,6 +10,7 @@
 #   untar       a tree of 45,000 names until the mirror is exact, against tar alone and lsyncd (with fewer names)
 #   replay      a journal into a mirror, against tar and rsync
 #   broadcast, spool   the programs broadcast.sh and spool.sh beside this one
+#   scan        a scan by hash, against xxhsum, and beside a program that works on the mount
 #   memory      of each tool
 #   lsyncd      the 45,000 names through lsyncd, too: up to 200 s
 #
@@ -57,9 +58,9 @@ main() {
   # shellcheck disable=SC2154 # common.sh
   mapfile -t tests < <("$programs/fsbench" --list | cut -f 1)
   apps=(untar-app git sqlite compile npm pgbench)
-  [[ ${#names[@]} -gt 0 ]] || names=(micro apps latency untar replay broadcast spool memory)
+  [[ ${#names[@]} -gt 0 ]] || names=(micro apps latency untar replay scan broadcast spool memory)
   for name in "${names[@]}"; do
-    has "$name" micro apps latency untar replay broadcast spool memory lsyncd "${tests[@]}" "${apps[@]}" ||
+    has "$name" micro apps latency untar replay scan broadcast spool memory lsyncd "${tests[@]}" "${apps[@]}" ||
       fatal "there is no benchmark $name (see $0 --help)" 2
   done
   heading
@@ -73,7 +74,7 @@ main() {
     case $name in
     micro) bench_micro "${tests[@]}" ;;
     apps) bench_apps "${apps[@]}" ;;
-    latency | untar | replay | memory | lsyncd) "bench_$name" ;;
+    latency | untar | replay | scan | memory | lsyncd) "bench_$name" ;;
     broadcast) bench_other broadcast 2 600 ;;
     spool) bench_other spool ;;
     esac
