@@ -1,6 +1,7 @@
-// latency [--count N] [--gap MS] [--size BYTES] SOURCE MIRROR: how long a small new file takes from SOURCE to MIRROR.
+// latency [--count N] [--gap MS] [--size BYTES | --link NAME] SOURCE MIRROR: how long a small new file, or a new link of NAME in SOURCE,
+// takes from SOURCE to MIRROR.
 //
-// Writes a file in SOURCE, and takes the time from just before its close(2) until its whole content can be read in MIRROR. inotify
+// Takes the time from just before close(2), or link(2), until the file's whole content can be read in MIRROR, or the name is there. inotify
 // on MIRROR says when to look, so that waiting takes no processor from what is measured; how the file comes there (in
 // place, or by a rename) does not matter. Prints "MEDIAN P99 MOST" in microseconds; a file that is not there after ten
 // seconds ends it with status 1.
@@ -17,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,7 +41,7 @@ struct Settings {
   int count = 200;
   int gap_ms = 10;
   size_t size = 1024;
-  std::string source, mirror;
+  std::string link, source, mirror;
 };
 
 Settings parse(int argc, char** argv) {
@@ -49,10 +51,11 @@ Settings parse(int argc, char** argv) {
     std::string option = argv[at];
     if (option == "--count") s.count = std::atoi(argv[at + 1]);
     if (option == "--gap") s.gap_ms = std::atoi(argv[at + 1]);
+    if (option == "--link") s.link = argv[at + 1];
     if (option == "--size") s.size = static_cast<size_t>(std::atol(argv[at + 1]));
   }
   if (argc - at != 2) {
-    std::fprintf(stderr, "usage: latency [--count N] [--gap MS] [--size BYTES] SOURCE MIRROR\n");
+    std::fprintf(stderr, "usage: latency [--count N] [--gap MS] [--size BYTES | --link NAME] SOURCE MIRROR\n");
     std::exit(2);
   }
   s.source = argv[at];
@@ -78,19 +81,31 @@ void wait_for_event(int watch, double until) {
   }
 }
 
+// Has the name made in SOURCE, but for what starts the clock.
+std::function<void()> prepare(const Settings& s, const std::string& path, const std::string& content) {
+  if (!s.link.empty()) {
+    return [&s, path] {
+      if (::link((s.source + "/" + s.link).c_str(), path.c_str()) != 0) die("link " + path);
+    };
+  }
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) die("create " + path);
+  if (::write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size())) die("write");
+  return [fd] { ::close(fd); };
+}
+
 // Seconds.
 double one(const Settings& s, int watch, int i) {
   std::string name = "/latency." + std::to_string(::getpid()) + "." + std::to_string(i);
   std::string content(s.size, static_cast<char>('a' + i % 26));
-  int fd = ::open((s.source + name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd < 0) die("create " + s.source + name);
-  if (::write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size())) die("write");
+  std::string mirrored = s.mirror + name;
+  std::function<void()> finish = prepare(s, s.source + name, content);
   double start = now();
-  ::close(fd);
-  while (!holds(s.mirror + name, content)) {
+  finish();
+  while (s.link.empty() ? !holds(mirrored, content) : ::access(mirrored.c_str(), F_OK) != 0) {
     if (now() - start > kPatience) {
       errno = ETIMEDOUT;
-      die("find " + s.mirror + name);
+      die("find " + mirrored);
     }
     wait_for_event(watch, start + kPatience);
   }

@@ -27,7 +27,7 @@ function ratio(a, b) {
 
 function shown(v) {
   if (unit == "ops") return v >= 1e6 ? sprintf("%.2fM/s", v / 1e6) : v >= 1e4 ? sprintf("%.1fk/s", v / 1e3) : sprintf("%.0f/s", v)
-  if (unit == "us") return v >= 1e4 ? sprintf("%.1f ms", v / 1e3) : sprintf("%.0f us", v)
+  if (unit == "us") return v >= 1e4 ? sprintf("%.1f ms", v / 1e3) : sprintf(v < 10 ? "%.2f us" : "%.0f us", v)
   return v < 1 ? sprintf("%.0f ms", v * 1e3) : sprintf("%.2f s", v)
 }
 
