@@ -246,9 +246,10 @@ Result<int> serve(Service& service, Beginning beginning) {
   Way way(service.options, service.places, server.recorder, server.output);
   TFS_TRY(begin(server, way, service, beginning));
   server.session.start([] { ::kill(::getpid(), kMountGone); });
-  if (beginning == Beginning::kMounts) server.session.wait_until_asked();
-  if (beginning == Beginning::kMounts)
+  if (beginning == Beginning::kMounts) {
+    server.session.wait_until_asked();
     service.options.keeps ? ::kill(::getppid(), journal::Keeper::kServes), void() : service.options.ready.announce();
+  }
 
   wait_for_end(server, way, service);
   if (journal::Keeper::is_alone()) server.output.write_here([&](int) { warn_of_loss(service.estate.ring()); });

@@ -443,10 +443,9 @@ Status Session::stop() {
       if (top >= 0) ::close(top);
       return ::umount2(mountpoint, UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
     });
-    if (error == EBUSY) {
-      sys::warn(escape(options_.mountpoint) + " is in use: what is open there is cut off");
-      sys::run_apart([mountpoint] { return ::umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW); });
-    }
+    if (error == EBUSY) sys::warn(escape(options_.mountpoint) + " is in use: what is open there is cut off");
+    // Where there is no process to be had either (-1), this asks nothing of the mount.
+    if (error == EBUSY || error < 0) ::umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
   }
   is_stopping_ = true;
   for (int busy = busy_; busy > 0; busy = busy_) busy_.wait(busy);

@@ -101,6 +101,7 @@ class Session {
   bool process_raw(Buffer& buffer);
   void patch_init_reply(void* reply, size_t size);
   void note_init_request(const void* request, size_t size);
+  void note_asked();
 
   Filesystem& filesystem_;
   Output& output_;
@@ -131,7 +132,6 @@ class Session {
   bool has_taken_over_ = false;
   std::atomic<bool> swallows_reply_{false};
   std::vector<std::byte> init_request_;
-  void note_asked();
   std::atomic<bool> saw_init_{false}, patched_init_{false}, is_asked_{false};
   uint64_t offered_ = 0;  // INIT flags of this kernel
 };
