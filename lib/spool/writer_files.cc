@@ -35,6 +35,9 @@ Result<std::unique_ptr<Writer>> Writer::open(const Dir& dir, const Settings& set
   lock.note_start();
   std::unique_ptr<Writer> writer(new Writer(dir, settings, std::move(lock)));
   writer->end_file_ = TFS_TRY(dir.open_file("spool.writer.end", kEndFile, O_RDWR | O_CREAT));
+  // Where somebody has taken the segments away, a reader that knows them would take lower numbers for what it has had.
+  std::optional<PlaceMark> end = TFS_TRY(read_place("spool.writer.last_end", writer->end_file_.get(), dir.shown(kEndFile)));
+  if (end) found.next_index = std::max(found.next_index, end->place.index + 1);
   TFS_TRY(writer->resume(std::move(found)));
   TFS_TRY(writer->finish_older());
   TFS_TRY(writer->commit());  // of what comes in nothing may go on from here, for a long time
