@@ -103,6 +103,17 @@ a_removal() {
     "${4:-UNLINK}" "$1" "$2" "$([ -n "${4:-}" ] || printf '"flags":0,')" "$tfs_stamp" "$3"
 }
 
+# a_mode SEQ ID PATH MODE: a number, with the type.
+a_mode() {
+  printf '{"type":"SETATTR","seq":%d,"id":%d,"links":1,"valid":1,"mode":%d,"uid":0,"gid":0,"atime":"%s","mtime":"%s","path":"%s"}\n' \
+    "$1" "$2" "$4" "$tfs_stamp" "$tfs_stamp" "$3"
+}
+
+# an_xattr SEQ ID PATH NAME: with the value x.
+an_xattr() {
+  printf '{"type":"SETXATTR","seq":%d,"id":%d,"links":1,"mode":0,"name":"%s","value":"eA==","path":"%s"}\n' "$1" "$2" "$4" "$3"
+}
+
 # an_end SEQ
 an_end() {
   printf '{"type":"END","seq":%d,"id":0,"links":0,"time":"%s"}\n' "$1" "$tfs_stamp"

@@ -144,7 +144,7 @@ Status Applier::set_attr(const format::SetAttr& r) {
       if (int error = set_owner(fd, uid, gid, kind)) return at_object("apply.setattr.chown", error, "set the owner of", target);
     }
     if ((r.valid & format::kSetMode) && r.mode != here.mode) {
-      if (int error = set_mode(fd, r.mode, kind)) return at_object("apply.setattr.chmod", error, "set the mode of", target);
+      if (int error = set_mode(fd, r.mode, kind)) return at_fd("apply.setattr.chmod", error, "set the mode of", fd, target);
       here.mode = r.mode;
     }
     if (known != nullptr && here.mode != 0 && here.uid != unchanged && here.gid != unchanged && !scan_->is_running())
@@ -178,7 +178,7 @@ Status Applier::remove_xattr(const format::RemoveXattr& r) {
     sys::Fd fd = TFS_TRY(tree_.open_path(target));
     tree_.forget_known(id_);
     if (::removexattr(proc_path(fd.get()).c_str(), std::string(r.name).c_str()) != 0 && !(again_ && errno == ENODATA)) {
-      return at_object("apply.removexattr.call", errno, "remove the attribute " + std::string(r.name) + " of", target);
+      return at_fd("apply.removexattr.call", errno, "remove the attribute " + std::string(r.name) + " of", fd.get(), target);
     }
     if (r.mode != 0) {
       if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.removexattr.chmod", error, "set the mode of", target);

@@ -66,6 +66,16 @@ Error at_object(const char* op, int sys_errno, const std::string& what, const Ob
   return mismatch(error.message() + ": the mirror is not what the stream says, it needs a scan");
 }
 
+Error at_fd(const char* op, int sys_errno, const std::string& what, int fd, const Object& object) {
+  struct stat st;
+  bool is_refusal = sys_errno == EPERM || sys_errno == EACCES || sys_errno == EOPNOTSUPP;
+  bool is_other = is_refusal && ::fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+  if (!is_other || (sys_errno == EOPNOTSUPP && !S_ISLNK(st.st_mode))) return at_object(op, sys_errno, what, object);
+  Error error = system_error(op, sys_errno, "unable to " + what + " " + shown(object));
+  const char* type = S_ISLNK(st.st_mode) ? "symbolic link" : "special file";
+  return mismatch(error.message() + ": it is a " + type + " here, the mirror needs a scan");
+}
+
 bool stat_at(const Place& at, struct stat& st) {
   return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | (at.name.empty() ? AT_EMPTY_PATH : 0)) == 0;
 }

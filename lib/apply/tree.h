@@ -100,6 +100,9 @@ class Tree {
 // The Error for `sys_errno` met at `object`: kMismatch where the mirror is not what it should be, else kSystem.
 Error at_object(const char* op, int sys_errno, const std::string& what, const Object& object);
 
+// The same for what is open as `fd`: kMismatch also where a special file or a symbolic link cannot have what the source's object has.
+Error at_fd(const char* op, int sys_errno, const std::string& what, int fd, const Object& object);
+
 // What stands there, of itself; false where nothing does, or it cannot be told.
 bool stat_at(const Place& at, struct stat& st);
 
