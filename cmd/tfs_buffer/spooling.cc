@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <csignal>
 #include <optional>
+#include <type_traits>
 
 #include "lib/cli/main_guard.h"
 #include "lib/source/source.h"
 #include "lib/spool/feed.h"
+#include "lib/spool/file_io.h"
 #include "lib/spool/output.h"
 #include "lib/sys/message.h"
 #include "lib/sys/process.h"
@@ -63,8 +65,8 @@ class Spooling {
     TFS_TRY(stop_.open());
     catch_signals(options_.command.empty() ? nullptr : &stop_);
     options_.settings.limits.stop = &stop_;
-    dir_.emplace(TFS_TRY(spool::Dir::make(options_.path)));
-    writer_ = TFS_TRY(spool::Writer::open(*dir_, options_.settings));
+    dir_.emplace(TFS_TRY(with_room([this] { return spool::Dir::make(options_.path); })));
+    writer_ = TFS_TRY(with_room([this] { return spool::Writer::open(*dir_, options_.settings); }));
     TFS_TRY(start_output());
     options_.ready.announce();
     Status status = options_.command.empty() ? take_input() : take_from_command();
@@ -76,6 +78,17 @@ class Spooling {
   }
 
  private:
+  // A disk that is full is waited for from the first file on.
+  template <class F>
+  std::invoke_result_t<F> with_room(F make) {
+    for (bool is_first = true;; is_first = false) {
+      std::invoke_result_t<F> made = make();
+      if (made || !spool::is_full(made.error())) return made;
+      if (is_first) sys::say(made.error().message() + ": waiting for room");
+      if (pause(1000)) return truncated("stopped while there was no room for the spool");
+    }
+  }
+
   Status start_output() {
     if (!options_.has_output) return spool::drop_output(*dir_);
     spool::Registration registration = TFS_TRY(spool::Registration::open_output(*dir_));
