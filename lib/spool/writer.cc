@@ -215,8 +215,8 @@ Result<bool> Writer::join(uint64_t end) {
   if (span.first == due) {
     TFS_TRY(rewrite_incoming({hello_}, tail_.good));
   } else if (span.first > due) {
-    sys::warn(frames_text(due, span.first - 1) + " of " + to_text(track_.position().epoch) +
-              " are lost: the input goes on behind them");
+    sys::warn("the source lost " + frames_text(due, span.first - 1) + " of " + to_text(track_.position().epoch) +
+              ": the input goes on behind them");
     TFS_TRY(rewrite_incoming({hello_, make_gap(due, span.first - 1)}, tail_.good));
   } else {  // a GAP, of which the spool holds the first part
     TFS_TRY(rewrite_incoming({hello_, make_gap(due, span.last)}, end));
