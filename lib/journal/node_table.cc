@@ -44,14 +44,12 @@ void NodeTable::take_up() {
     node->default_acl = node->gives_flags = 0;
     node->lacks_capability = false;
     node->names = nullptr;
+    node->name_count = 0;
     insert(*node);
     next_id_ = node->id + 1;
   }
   if (!nodes.empty()) root_ = nodes.front();
-  for (Name* name : names) {
-    name->next = std::exchange(name->node->names, name);
-    name->parent->children += 1;
-  }
+  for (Name* name : names) link_name(*name);
 }
 
 Node* NodeTable::find(uint64_t id) {
@@ -129,9 +127,6 @@ Node* NodeTable::enter_unless_changed(Node& dir, std::string_view name, const Id
   if (dir.changes.load() != changes) return nullptr;
   Node& node = find_or_make(identity);
   node.lookups += lookups;
-  for (Name* n = node.names; n != nullptr; n = n->next) {
-    if (n->parent == &dir && n->text() == name) return &node;
-  }
   put_name(node, dir, name);
   return &node;
 }
@@ -189,14 +184,64 @@ std::vector<Node*> NodeTable::held_nodes() {
   return held;
 }
 
-// With mutex_ held.
+// --- names of a node; with mutex_ held
+
+size_t NodeTable::NameKeyHash::operator()(const NameKey& key) const {
+  return std::hash<std::string_view>()(key.text) ^ spread(reinterpret_cast<uintptr_t>(key.parent)) ^
+         spread(reinterpret_cast<uintptr_t>(key.node)) * 3;
+}
+
+NodeTable::NameKey NodeTable::key_of(const Name& name) { return {name.node, name.parent, name.text()}; }
+
+NodeTable::FoundName NodeTable::look_up_name(const Node& node, const Node& dir, std::string_view text) const {
+  if (node.name_count > kFewNames) {
+    auto found = many_names_.find({&node, &dir, text});
+    return found == many_names_.end() ? FoundName() : found->second;
+  }
+  FoundName found{node.names, nullptr};
+  while (found.name != nullptr && (found.name->parent != &dir || found.name->text() != text)) {
+    found = {found.name->next, found.name};
+  }
+  return found;
+}
+
 void NodeTable::put_name(Node& node, Node& dir, std::string_view text) {
+  if (look_up_name(node, dir, text).name != nullptr) return;
   auto* name = static_cast<Name*>(arena_.allocate(sizeof(Name) + text.size()));
-  *name = {&dir, &node, node.names, static_cast<uint16_t>(text.size())};
+  *name = {&dir, &node, nullptr, static_cast<uint16_t>(text.size())};
   std::copy(text.begin(), text.end(), reinterpret_cast<char*>(name + 1));
   Arena::use(name, kNameKind);
-  node.names = name;
-  dir.children += 1;
+  link_name(*name);
+}
+
+void NodeTable::link_name(Name& name) {
+  Node& node = *name.node;
+  name.next = std::exchange(node.names, &name);
+  name.parent->children += 1;
+  node.name_count += 1;
+  if (node.name_count <= kFewNames) return;
+  if (node.name_count > kFewNames + 1) {
+    many_names_[key_of(*name.next)].previous = &name;
+    many_names_[key_of(name)] = {&name, nullptr};
+    return;
+  }
+  Name* previous = nullptr;
+  for (Name* n = node.names; n != nullptr; n = n->next) many_names_[key_of(*n)] = {n, std::exchange(previous, n)};
+}
+
+void NodeTable::drop_name(const FoundName& found) {
+  Name& name = *found.name;
+  Node& node = *name.node;
+  if (node.name_count == kFewNames + 1) {
+    for (Name* n = node.names; n != nullptr; n = n->next) many_names_.erase(key_of(*n));
+  } else if (node.name_count > kFewNames) {
+    many_names_.erase(key_of(name));
+    if (name.next != nullptr) many_names_[key_of(*name.next)].previous = found.previous;
+  }
+  (found.previous != nullptr ? found.previous->next : node.names) = name.next;
+  node.name_count -= 1;
+  name.parent->children -= 1;
+  arena_.free(&name);
 }
 
 void NodeTable::add_name(Node& node, Node& dir, std::string_view name) {
@@ -206,13 +251,8 @@ void NodeTable::add_name(Node& node, Node& dir, std::string_view name) {
 
 void NodeTable::remove_name(Node& node, Node& dir, std::string_view name) {
   std::lock_guard guard(mutex_);
-  for (Name** at = &node.names; *at != nullptr; at = &(*at)->next) {
-    if ((*at)->parent != &dir || (*at)->text() != name) continue;
-    Name* gone = std::exchange(*at, (*at)->next);
-    arena_.free(gone);
-    dir.children -= 1;
-    return;
-  }
+  FoundName found = look_up_name(node, dir, name);
+  if (found.name != nullptr) drop_name(found);
 }
 
 Node* NodeTable::find_name(Node& dir, std::string_view name) {
@@ -242,10 +282,9 @@ void NodeTable::drop_if_unused(Node* node) {
     unused.pop_back();
     if (node == root_ || node->lookups > 0 || node->children > 0 || node->opens > 0) continue;
     while (Name* name = node->names) {
-      node->names = name->next;
-      name->parent->children -= 1;
-      if (name->parent->children == 0) unused.push_back(name->parent);
-      arena_.free(name);
+      Node* parent = name->parent;
+      drop_name({name, nullptr});
+      if (parent->children == 0) unused.push_back(parent);
     }
     unlink_from(by_id_, node->id, &Node::next_by_id, node);
     unlink_from(by_ino_, node->ino, &Node::next_by_ino, node);

@@ -21,6 +21,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -66,6 +67,7 @@ struct Node {
   // O_PATH descriptor of an object whose last link has gone but that the kernel still refers to (a cwd, an O_PATH descriptor of
   // a program's): all works on it as on any filesystem, and nothing of it concerns the journal unless it is held.
   std::atomic<int> grave{-1};
+  uint32_t name_count = 0;
   Node* next_by_id = nullptr;
   Node* next_by_ino = nullptr;
 };
@@ -165,17 +167,36 @@ class NodeTable {
 
  private:
   static constexpr uint32_t kNodeKind = 1, kNameKind = 2;
+  static constexpr uint32_t kFewNames = 16;  // of a node: so many are found by walking its list
+
+  struct NameKey {
+    const Node *node, *parent;
+    std::string_view text;
+    bool operator==(const NameKey&) const = default;
+  };
+  struct NameKeyHash {
+    size_t operator()(const NameKey& key) const;
+  };
+  static NameKey key_of(const Name& name);
+  struct FoundName {
+    Name* name = nullptr;
+    Name* previous = nullptr;  // in the node's list
+  };
 
   void take_up();
+  FoundName look_up_name(const Node& node, const Node& dir, std::string_view text) const;
   Node& find_or_make(const Identity& identity);
   void insert(Node& node);
   void put_name(Node& node, Node& dir, std::string_view name);
+  void link_name(Name& name);
+  void drop_name(const FoundName& found);
   void drop_if_unused(Node* node);
   void rehash();
 
   mutable std::mutex mutex_;
   Arena arena_;
   std::vector<Node*> by_id_, by_ino_;  // chained hash tables; buckets a power of two
+  std::unordered_map<NameKey, FoundName, NameKeyHash> many_names_;  // of nodes that have more than kFewNames
   size_t count_ = 0;
   uint64_t next_id_ = 1;
   Node* root_ = nullptr;
