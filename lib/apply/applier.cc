@@ -101,8 +101,11 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   Status status = std::visit(Visitor{*this}, record);
   if (status && next == Next::kOther) status = settle_directory();
   bool ends_here = !status && status.error().kind != Kind::kSystem;
-  if (ends_here) static_cast<void>(settle_directory().ok());
-  if (ends_here) owed_directory_.clear();
+  if (ends_here) {
+    static_cast<void>(settle_directory().ok());
+    owed_directory_.clear();
+    joined_.clear();
+  }
   if (!is_root_) {
     Status closed = way_.close();
     if (status) status = std::move(closed);

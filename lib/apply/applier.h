@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "lib/apply/attributes.h"
 #include "lib/apply/policy.h"
@@ -26,6 +27,7 @@ class Applier {
     kOther,      // nothing
     kDirectory,  // a change or the birth of a file in the same directory, whose mtime is left to that
     kFile,       // a change of the same file, whose mtime is left to that as well
+    kWrite,      // a WRITE that begins where this one ends; the data of both go to the file together
   };
   // One decoded record. `again`: it may have been done before, in part or whole.
   Status apply(const format::Frame& frame, const format::Record& record, bool again, Next next);
@@ -68,6 +70,7 @@ class Applier {
   Status rename(const format::Rename& r);
   Status forget(const format::Forget& r);
   Status write(const format::Write& r);
+  Status write_joined(int fd, const format::Write& r);
   Status truncate(const format::Truncate& r);
   Status fallocate(const format::Fallocate& r);
   Status copy(const format::Copy& r);
@@ -80,7 +83,7 @@ class Applier {
   Object object(std::string_view path) const { return {path, id_}; }
   Status dress(int fd, const Birth& birth, const Object& object, Descriptor kind = Descriptor::kAny);
   Status keep(const Place& place, uint64_t id, const Object& object);
-  bool goes_on() const { return next_ == Next::kFile; }
+  bool goes_on() const { return next_ == Next::kFile || next_ == Next::kWrite; }
   Status touch_directory(std::string_view path, const format::Time& mtime);
   Status touch_directory_later(std::string_view path, const format::Time& mtime);
   Status settle_directory();
@@ -108,8 +111,9 @@ class Applier {
   uint32_t links_ = 0;
   bool again_ = false;
   Next next_ = Next::kOther;
-  bool owes_mtime_ = false;     // of the file of the last frame
-  std::string owed_directory_;  // whose mtime is to be set; empty: none
+  std::vector<ByteView> joined_;  // data of WRITE frames before this one that go to the file with its own
+  bool owes_mtime_ = false;       // of the file of the last frame
+  std::string owed_directory_;    // whose mtime is to be set; empty: none
   format::Time owed_directory_mtime_;
 };
 

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -21,11 +22,30 @@ Status Applier::write(const format::Write& r) {
   Object target = object(r.path);
   return lifting(target, [&]() -> Status {
     int fd = TFS_TRY(tree_.file(target));
+    if (next_ == Next::kWrite && r.mode == 0) {
+      joined_.push_back(r.data);
+      return {};
+    }
     TFS_TRY(before_content(fd));
-    Status written = sys::pwrite_all("apply.write.pwrite", fd, r.data, r.offset);
+    Status written = write_joined(fd, r);
     if (!written) return at_object("apply.write.pwrite", written.error().sys_errno, "write", target);
     return after_content(fd, r.mtime, r.mode, target);
   });
+}
+
+Status Applier::write_joined(int fd, const format::Write& r) {
+  if (joined_.empty()) return sys::pwrite_all("apply.write.pwrite", fd, r.data, r.offset);
+  std::vector<iovec> parts;
+  uint64_t offset = r.offset;
+  auto add = [&parts](ByteView data) { parts.push_back({const_cast<std::byte*>(data.data()), data.size()}); };
+  for (ByteView data : joined_) {
+    offset -= data.size();
+    add(data);
+  }
+  add(r.data);
+  TFS_TRY(sys::pwritev_all("apply.write.pwrite", fd, parts, offset));
+  joined_.clear();
+  return {};
 }
 
 Status Applier::truncate(const format::Truncate& r) {

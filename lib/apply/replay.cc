@@ -101,6 +101,11 @@ std::string_view path_of_file(const Record& record, bool& is_birth) {
       record);
 }
 
+bool is_continued(const Record& record, const Record& next) {
+  const auto *first = std::get_if<format::Write>(&record), *second = std::get_if<format::Write>(&next);
+  return first != nullptr && second != nullptr && second->offset == first->offset + first->data.size();
+}
+
 }  // namespace
 
 // Whether the frame behind this one is about the same file, or the same directory, so that both, and more of them, count as applied
@@ -115,7 +120,9 @@ Applier::Next Replay::next_of(const Item& item) const {
   bool is_birth = false, is_next_birth = false;
   std::string_view path = path_of_file(item.record, is_birth), next_path = path_of_file(next.record, is_next_birth);
   if (path.empty() || next_path.empty()) return Next::kOther;
-  if (!is_next_birth && path == next_path && next.frame.header.id == item.frame.header.id) return Next::kFile;
+  if (!is_next_birth && path == next_path && next.frame.header.id == item.frame.header.id) {
+    return is_continued(item.record, next.record) ? Next::kWrite : Next::kFile;
+  }
   return format::parent_of(path) == format::parent_of(next_path) && next_path != "." && path != "." ? Next::kDirectory
                                                                                                     : Next::kOther;
 }

@@ -1,23 +1,29 @@
 #include "lib/format/deframer.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace tfs::format {
+namespace {
+
+constexpr size_t kFill = size_t{256} << 10;  // at once
+
+}  // namespace
 
 Deframer::Deframer(size_t capacity) : capacity_(capacity), buffer_(std::make_unique_for_overwrite<std::byte[]>(capacity)) {
   TFS_CHECK(capacity >= 2 * kMaxFrame);
 }
 
 std::span<std::byte> Deframer::space() {
-  // Moving a partial frame to the front costs at most one copy of what is left behind each fill of half the buffer.
-  if (begin_ == end_) {
-    begin_ = end_ = 0;
-  } else if (begin_ >= capacity_ / 2) {
-    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
-    end_ -= begin_;
+  size_t held = end_ - begin_;
+  // What is left of a fill goes to the front where it is the smaller part, so that all work is done on few pages, which stay in the
+  // processor's cache.
+  if (held <= begin_) {
+    std::memcpy(buffer_.get(), buffer_.get() + begin_, held);
     begin_ = 0;
+    end_ = held;
   }
-  return {buffer_.get() + end_, capacity_ - end_};
+  return {buffer_.get() + end_, std::min(kFill, capacity_ - end_)};
 }
 
 void Deframer::filled(size_t size) {

@@ -195,7 +195,7 @@ class NodeTable {
 
   mutable std::mutex mutex_;
   Arena arena_;
-  std::vector<Node*> by_id_, by_ino_;  // chained hash tables; buckets a power of two
+  std::vector<Node*> by_id_, by_ino_;                               // chained hash tables; buckets a power of two
   std::unordered_map<NameKey, FoundName, NameKeyHash> many_names_;  // of nodes that have more than kFewNames
   size_t count_ = 0;
   uint64_t next_id_ = 1;

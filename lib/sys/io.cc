@@ -14,6 +14,31 @@
 #include "lib/base/escape.h"
 
 namespace tfs::sys {
+namespace {
+
+// write(first, count) writes some of what it is given, until all is written.
+template <class Write>
+Status all_parts(const char* op, std::span<iovec> parts, Write write) {
+  while (true) {
+    while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
+    if (parts.empty()) return {};
+    ssize_t n = write(parts.data(), static_cast<int>(std::min<size_t>(parts.size(), IOV_MAX)));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return system_error(op, errno, "unable to write");
+    }
+    for (auto left = static_cast<size_t>(n); left > 0;) {
+      iovec& part = parts.front();
+      size_t taken = std::min(left, part.iov_len);
+      part.iov_base = static_cast<std::byte*>(part.iov_base) + taken;
+      part.iov_len -= taken;
+      left -= taken;
+      if (part.iov_len == 0) parts = parts.subspan(1);
+    }
+  }
+}
+
+}  // namespace
 
 Result<Fd> open_at(const char* op, int dir, const char* path, int flags, unsigned mode) {
   while (true) {
@@ -37,36 +62,21 @@ Status write_all(const char* op, int fd, ByteView bytes) {
 }
 
 Status writev_all(const char* op, int fd, std::span<iovec> parts) {
-  while (true) {
-    while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
-    if (parts.empty()) return {};
-    ssize_t n = ::writev(fd, parts.data(), static_cast<int>(std::min<size_t>(parts.size(), IOV_MAX)));
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return system_error(op, errno, "unable to write");
-    }
-    for (auto left = static_cast<size_t>(n); left > 0;) {
-      iovec& part = parts.front();
-      size_t taken = std::min(left, part.iov_len);
-      part.iov_base = static_cast<std::byte*>(part.iov_base) + taken;
-      part.iov_len -= taken;
-      left -= taken;
-      if (part.iov_len == 0) parts = parts.subspan(1);
-    }
-  }
+  return all_parts(op, parts, [fd](const iovec* first, int count) { return ::writev(fd, first, count); });
 }
 
 Status pwrite_all(const char* op, int fd, ByteView bytes, uint64_t offset) {
-  while (!bytes.empty()) {
-    ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return system_error(op, errno, "unable to write");
-    }
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
-  return {};
+  iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  return pwritev_all(op, fd, {&part, 1}, offset);
+}
+
+Status pwritev_all(const char* op, int fd, std::span<iovec> parts, uint64_t offset) {
+  return all_parts(op, parts, [fd, &offset](const iovec* first, int count) {
+    auto at = static_cast<off_t>(offset);
+    ssize_t n = count == 1 ? ::pwrite(fd, first->iov_base, first->iov_len, at) : ::pwritev(fd, first, count, at);
+    if (n > 0) offset += static_cast<uint64_t>(n);
+    return n;
+  });
 }
 
 Result<std::string> read_file(const char* op, int dir, const char* path, size_t limit) {

@@ -21,6 +21,7 @@ Result<size_t> read_some(const char* op, int fd, std::span<std::byte> into);
 Status write_all(const char* op, int fd, ByteView bytes);
 Status writev_all(const char* op, int fd, std::span<iovec> parts);  // changes `parts`
 Status pwrite_all(const char* op, int fd, ByteView bytes, uint64_t offset);
+Status pwritev_all(const char* op, int fd, std::span<iovec> parts, uint64_t offset);  // changes `parts`
 
 // All of a small file, at most `limit` bytes.
 Result<std::string> read_file(const char* op, int dir, const char* path, size_t limit);
