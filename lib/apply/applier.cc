@@ -229,7 +229,7 @@ Status Applier::put_back_lifted(const Object& target) {
   return {};
 }
 
-Status Applier::lifting(const Object& in_the_way, const std::function<Status()>& operation) {
+Status Applier::lifting_function(const Object& in_the_way, const std::function<Status()>& operation) {
   if (again_) TFS_TRY(put_back_lifted(in_the_way));
   Status status = operation();
   if (status || (status.error().sys_errno != EPERM && status.error().sys_errno != EACCES)) return status;

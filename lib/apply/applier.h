@@ -97,7 +97,11 @@ class Applier {
 
   // Does `operation`, and where inode flags (append only, immutable) or the mode of `in_the_way` forbid it, once more without them: the
   // source's kernel allowed it, ours has more to do, such as times, or less rights.
-  Status lifting(const Object& in_the_way, const std::function<Status()>& operation);
+  template <class F>
+  Status lifting(const Object& in_the_way, F operation) {
+    return lifting_function(in_the_way, std::ref(operation));  // which takes no memory
+  }
+  Status lifting_function(const Object& in_the_way, const std::function<Status()>& operation);
   Status put_back_lifted(const Object& object);
 
   Tree& tree_;

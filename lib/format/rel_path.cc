@@ -3,18 +3,22 @@
 #include "lib/format/limits.h"
 
 namespace tfs::format {
+namespace {
+
+bool is_component(std::string_view name) { return !name.empty() && name.size() <= kMaxName && name != "." && name != ".."; }
+
+}  // namespace
 
 bool is_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxName && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
-         name.find('\0') == std::string_view::npos;
+  return is_component(name) && name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
 bool is_rel_path(std::string_view path) {
   if (path == ".") return true;
-  if (path.empty() || path.size() > kMaxPath) return false;
+  if (path.size() > kMaxPath || path.find('\0') != std::string_view::npos) return false;
   while (true) {
     size_t slash = path.find('/');
-    if (!is_name(path.substr(0, slash))) return false;
+    if (!is_component(path.substr(0, slash))) return false;
     if (slash == std::string_view::npos) return true;
     path.remove_prefix(slash + 1);
   }
