@@ -297,6 +297,9 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t from_offset, fu
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
+  // With the writeback cache there may be data that we have not got where the store has a hole, and the kernel does not look. It then
+  // asks no more, and takes all for data.
+  if (session_of(req).options().has_writeback) return reply_error(req, ENOSYS);
   int64_t at = 0;
   if (int error = fs(req).seek(handle_of(fi), offset, whence, at)) return reply_error(req, error);
   fuse_reply_lseek(req, at);
