@@ -94,6 +94,9 @@ Scan::Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool on
   clear_ids();  // of one that was killed: they would keep what the stream removes
 }
 
+// Where the stream ends inside a scan, too, files have no names but those that the mirror shows.
+Scan::~Scan() { clear_ids(); }
+
 void Scan::set_running(bool is_running) {
   is_running_ = is_running;
   state_.note_scan(is_running);

@@ -26,6 +26,9 @@ namespace tfs::apply {
 class Scan {
  public:
   Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks);
+  ~Scan();
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
 
   // Whether ordinary frames are to be forced.
   bool is_forcing() const { return !only_checks_ && (is_running_ || state_.is_doubtful()); }
