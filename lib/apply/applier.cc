@@ -98,6 +98,7 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   again_ = again;
   next_ = next;
   if (!is_root_) TFS_TRY(way_.open(record));
+  size_t joined = joined_.size();
   Status status = std::visit(Visitor{*this}, record);
   if (status && next == Next::kOther) status = settle_directory();
   bool ends_here = !status && status.error().kind != Kind::kSystem;
@@ -110,6 +111,7 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
     Status closed = way_.close();
     if (status) status = std::move(closed);
   }
+  if (!status && joined_.size() > joined) joined_.resize(joined);  // it is done again, and then brings its data again
   owes_mtime_ = goes_on();
   return status;
 }
