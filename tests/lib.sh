@@ -73,6 +73,36 @@ need_fuse() {
   (: <>/dev/fuse) 2>/dev/null || skip 'needs /dev/fuse'
 }
 
+# Whether FUSE over io_uring is to be had; says why not.
+has_io_uring() {
+  tfs_switch=/sys/module/fuse/parameters/enable_uring
+  if [ ! -e "$tfs_switch" ]; then
+    echo 'no FUSE over io_uring (Linux 6.14)'
+  elif [ ! -w "$tfs_switch" ]; then
+    echo "$tfs_switch cannot be written"
+  elif [ "$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 0)" != 0 ]; then
+    echo 'io_uring is disabled here'
+  else
+    return 0
+  fi
+  return 1
+}
+
+# The kernel offers it until the test ends. It is a switch of the whole machine, so one test at a time has it.
+use_io_uring() {
+  [ -z "${TFS_USES_IO_URING:-}" ] || return 0
+  exec 9>/tmp/tfs-tests.io_uring.lock
+  flock -w 250 9 || fail 'another test keeps io_uring for itself'
+  on_exit "echo $(cat "$tfs_switch") >$tfs_switch"
+  echo Y >"$tfs_switch"
+  export TFS_USES_IO_URING=1
+}
+
+need_io_uring() {
+  tfs_lack=$(has_io_uring) || skip "$tfs_lack"
+  has_io_uring && use_io_uring
+}
+
 # must_fail STATUS COMMAND...: the command's exit status has to be exactly this one.
 must_fail() {
   tfs_status=0

@@ -32,6 +32,8 @@ Status take_mount_option(std::string_view word, journal::MountOptions& out) {
     out.shows_mode = true;
   } else if (word == "writeback_cache") {
     out.has_writeback = true;
+  } else if (word == "io_uring") {
+    out.has_uring = true;
   } else if (word == "debug") {
     out.is_debug = true;
   } else if (!word.empty()) {
@@ -91,6 +93,7 @@ Status parse_options(int argc, char** argv, JournalOptions& options) {
   if (parsed.is_done) return {};
   if (options.is_json && !options.asks_status) return usage_error("--json goes with --status");
   if (options.asks_status && parsed.operands.size() != 1) return usage_error("--status takes MNT alone");
+  if (options.keeps && options.mount.has_uring) return usage_error("-o io_uring does not go with --keep");
   if (!options.asks_status && parsed.operands.size() != 2)
     return usage_error("too few arguments: STORE and MNT are wanted (see --help)");
   constexpr uint64_t kDelayOfWriteback = 100;

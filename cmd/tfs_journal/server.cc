@@ -136,6 +136,8 @@ Status leave(Server& server, Service& service) {
 
 // Returns where it could not be done, and nothing has changed.
 Status hand_over(Server& server, Service& service) {
+  if (server.session.uses_uring())
+    return Error{Kind::kUsage, 0, "journal.handover.uring", "with -o io_uring the mount cannot be handed over"};
   // A keeper has asked already.
   if (!service.options.keeps) TFS_TRY(journal::ask_successor(service.program.path, service.program.argv));
   if (!server.session.pause(kPatience)) {

@@ -21,6 +21,7 @@ constexpr uint64_t kParallelDirops = uint64_t{1} << 18;
 constexpr uint64_t kHandleKillprivV2 = uint64_t{1} << 28;
 constexpr uint64_t kSetxattrExt = uint64_t{1} << 29;
 constexpr uint64_t kInitExt = uint64_t{1} << 30;
+constexpr uint64_t kOverIoUring = uint64_t{1} << 41;
 
 // Requests and flags that libfuse 3.14 does not know or hides.
 constexpr uint32_t kOpSetxattr = 21;

@@ -78,11 +78,14 @@ void op_init(void* session, fuse_conn_info* conn) {
                       FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_AUTO_INVAL_DATA;
   bool has_writeback = static_cast<Session*>(session)->options().has_writeback;
   (has_writeback ? wanted : unwanted) |= FUSE_CAP_WRITEBACK_CACHE;
+  bool has_uring = static_cast<Session*>(session)->uses_uring();
+  if (has_uring) unwanted |= FUSE_CAP_ASYNC_READ;
   set_features(conn, wanted, unwanted);
   conn->max_write = format::kMaxData;
   // What the kernel sends in the background (readahead, pages of mappings, asynchronous I/O) waits in one queue: writes that
   // wait for the journal's reader must not fill it. The flusher stops by itself at the threshold.
-  conn->max_background = 65535;
+  // Through io_uring each has a thread: there are fewer, and what is read is not among them.
+  conn->max_background = has_uring ? UringQueues::kMost / 4 : 65535;
   conn->congestion_threshold = 48;
   conn->time_gran = 1;
 }
@@ -189,7 +192,7 @@ void op_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
 }
 
 void op_read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
-  std::span<std::byte> buffer = thread_buffer(size);
+  std::span<std::byte> buffer = reply_buffer(size);
   size_t read = 0;
   if (int error = fs(req).read(handle_of(fi), buffer, static_cast<uint64_t>(offset), read)) return reply_error(req, error);
   fuse_reply_buf(req, reinterpret_cast<const char*>(buffer.data()), read);
@@ -216,7 +219,7 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, fuse_file_info*) 
 void op_opendir(fuse_req_t req, fuse_ino_t, fuse_file_info*) { reply_error(req, ENOSYS); }
 
 void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, bool plus) {
-  std::span<std::byte> buffer = thread_buffer(size);
+  std::span<std::byte> buffer = reply_buffer(size);
   char* out = reinterpret_cast<char*>(buffer.data());
   size_t used = 0;
   auto add = [&](const Filesystem::DirEntry& found) {

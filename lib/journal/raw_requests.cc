@@ -96,8 +96,7 @@ int reply_raw(int fd, uint64_t unique, int error, ByteView body) {
   head.error = -error;
   head.unique = unique;
   iovec parts[] = {{&head, sizeof head}, {const_cast<std::byte*>(body.data()), body.size()}};
-  before_reply(parts);
-  return ::writev(fd, parts, body.empty() ? 1 : 2) < 0 ? errno : 0;
+  return send_reply(fd, std::span(parts).first(body.empty() ? 1 : 2)) < 0 ? errno : 0;
 }
 
 void do_release(Filesystem& filesystem, const RawRequest& request, bool has_room) {

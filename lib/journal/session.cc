@@ -75,10 +75,19 @@ struct Session::Buffer final : Workers::Slot {
   bool is_answered = false;
   bool is_done_again = false;
   Flights* flights = nullptr;
-  Flight* flight = nullptr;  // whose memory it is, where there are flights
+  Flight* flight = nullptr;     // whose memory it is, where there are flights
+  UringEntry* entry = nullptr;  // where its answer goes, if it came from there
+  bool is_borrowed = false;     // the entry's memory
   Buffer() = default;
+  explicit Buffer(UringEntry& from) : entry(&from), is_borrowed(true) {
+    buf.mem = &from.request();
+    buf.size = from.request().len;
+  }
   Buffer(Flights& all, Flight& one) : flights(&all), flight(&one) { buf.mem = &one.request(); }
-  ~Buffer() override { flight != nullptr ? flights->give_back(*flight, buf.size) : std::free(buf.mem); }
+  ~Buffer() override {
+    if (flight != nullptr) flights->give_back(*flight, buf.size);
+    if (flight == nullptr && !is_borrowed) std::free(buf.mem);
+  }
   fuse_in_header& header() const { return *static_cast<fuse_in_header*>(buf.mem); }
   size_t reserve() const { return header().len + kFrameReserve; }
 };
@@ -100,8 +109,7 @@ struct SessionHooks {
       for (int i = 0; i < count; i++) size += static_cast<ssize_t>(parts[i].iov_len);
       return size;
     }
-    before_reply({parts, static_cast<size_t>(count)});
-    return ::writev(fd, parts, count);
+    return send_reply(fd, {parts, static_cast<size_t>(count)});
   }
 };
 
@@ -129,7 +137,10 @@ Session::~Session() {
   if (session_ != nullptr) fuse_session_destroy(session_);
 }
 
-Status Session::mount(const MountOptions& options) { return prepare(options, options.mountpoint.c_str()); }
+Status Session::mount(const MountOptions& options) {
+  if (options.has_uring) prepare_queues(options.mountpoint);
+  return prepare(options, options.mountpoint.c_str());
+}
 
 // Of the mount libfuse knows what INIT has told, and answers nothing before it: so it hears that once more, and its answer goes
 // nowhere.
@@ -299,7 +310,12 @@ void Session::wait_while_paused() {
   is_paused_ = false;
 }
 
+// Where requests come through io_uring, FORGET alone is left to be read: many at a time, for a thread that is woken for each would
+// run on another processor than the program that has to wait for it.
+constexpr std::chrono::milliseconds kForgetPause(5);
+
 bool Session::receive(Buffer& buffer) {
+  if (uses_uring() && saw_init_) std::this_thread::sleep_for(kForgetPause);
   while (true) {
     if (is_pausing_) wait_while_paused();
     int size = fuse_session_receive_buf(session_, &buffer.buf);
@@ -314,7 +330,30 @@ void Session::take(Buffer& buffer) {
   buffer.has_room = needs_room && output_.reserve(buffer.reserve());
   if (needs_room && !buffer.has_room) return park(buffer);
   if (may_take_long(buffer.header())) Workers::step_aside();
+  bool is_init = buffer.header().opcode == FUSE_INIT;
   handle_request(buffer);
+  if (is_init && queues_ != nullptr) queues_->start(fuse_session_fd(session_));
+}
+
+// Requests come through /dev/fuse where they cannot come this way: it is slower, and no less right.
+void Session::prepare_queues(const std::string& mountpoint) {
+  auto queues = std::make_unique<UringQueues>(mountpoint, [this](UringEntry& entry) { take_from(entry); });
+  if (Status status = queues->prepare(); !status) {
+    sys::warn("-o io_uring: " + status.error().message() + ": requests come through /dev/fuse");
+    static_cast<void>(queues.release());  // for its threads
+    return;
+  }
+  workers_.stop_looking();
+  queues_ = std::move(queues);
+}
+
+void Session::take_from(UringEntry& entry) {
+  after_receive();
+  busy_ += 1;
+  Buffer buffer(entry);
+  request_context() = {.entry = &entry};
+  take(buffer);
+  request_context() = {};
 }
 
 void Session::work_parked() {
@@ -344,6 +383,7 @@ bool Session::needs_room(const Buffer& buffer) {
 void Session::park(const Buffer& buffer) {
   std::unique_ptr<Buffer> parked = make_buffer();
   parked->buf.size = buffer.buf.size;
+  parked->entry = buffer.entry;
   if (parked->flight == nullptr) parked->buf.mem = std::malloc(buffer.buf.size);
   TFS_CHECK(parked->buf.mem != nullptr);
   // Its number last: by that a successor knows that it is whole.
@@ -380,7 +420,7 @@ void Session::process(Buffer& buffer) {
     reply_raw(fuse_session_fd(session_), header.unique, ENOTCONN, {});
     return;
   }
-  request_context() = {.is_done_again = buffer.is_done_again, .flight = buffer.flight};
+  request_context() = {.is_done_again = buffer.is_done_again, .flight = buffer.flight, .entry = buffer.entry};
   if (header.opcode == FUSE_WRITE) {
     const auto* in = reinterpret_cast<const fuse_write_in*>(&header + 1);
     request_context().is_cached_write = (in->write_flags & FUSE_WRITE_CACHE) != 0;
@@ -425,6 +465,9 @@ void Session::patch_init_reply(void* reply, size_t size) {
   if (!saw_init_ || patched_init_.exchange(true) || size < 24) return;
   auto* out = static_cast<fuse_init_out*>(reply);
   out->flags |= static_cast<uint32_t>(offered_ & (kParallelDirops | kHandleKillprivV2 | kSetxattrExt));
+  if (queues_ == nullptr || (offered_ & kOverIoUring) == 0) return;
+  out->flags |= static_cast<uint32_t>(kInitExt);
+  out->flags2 |= static_cast<uint32_t>(kOverIoUring >> 32);
 }
 
 void Session::note_asked() {
@@ -436,12 +479,19 @@ Status Session::stop() {
   flusher_.reset();
   if (is_mounted_ && !has_ended_) {
     const char* mountpoint = options_.mountpoint.c_str();
-    int error = sys::run_apart([mountpoint] {
+    // Who asks for a queue's sake has the mount in use for a moment.
+    int tries = uses_uring() ? 10 : 1;
+    int error = sys::run_apart([mountpoint, tries] {
       // Pages written through mappings are still on the way.
       int top = ::open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       if (top >= 0) ::syncfs(top);
       if (top >= 0) ::close(top);
-      return ::umount2(mountpoint, UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
+      for (int left = tries; left > 0; left--) {
+        if (::umount2(mountpoint, UMOUNT_NOFOLLOW) == 0) return 0;
+        if (errno != EBUSY || left == 1) return errno;
+        ::usleep(20'000);
+      }
+      return EBUSY;
     });
     if (error == EBUSY) sys::warn(escape(options_.mountpoint) + " is in use: what is open there is cut off");
     // Where there is no process to be had either (-1), this asks nothing of the mount.

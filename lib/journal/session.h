@@ -22,6 +22,7 @@
 #include "lib/journal/filesystem.h"
 #include "lib/journal/flusher.h"
 #include "lib/journal/redo.h"
+#include "lib/journal/uring_queues.h"
 #include "lib/journal/workers.h"
 
 struct fuse_session;
@@ -40,6 +41,7 @@ struct MountOptions {
   mode_t umask = 0;
   bool is_debug = false;
   bool has_writeback = false;              // -o writeback_cache
+  bool has_uring = false;                  // -o io_uring
   std::chrono::milliseconds max_delay{0};  // of what lies in the kernel's page cache (flusher.h); 0: as the kernel likes
 };
 
@@ -65,6 +67,9 @@ class Session {
   // Until the kernel has begun to ask, or the mount has gone: from then on there is something to be kept. Behind start().
   void wait_until_asked() { is_asked_.wait(false); }
 
+  // Whether requests come through io_uring: then it cannot be paused, for the kernel takes back no entry.
+  bool uses_uring() const { return queues_ != nullptr; }
+
   // Takes no more requests, and returns when all that were taken are answered; false, and nothing is changed, where that takes longer
   // than so much. Until unpause() the mount's programs wait.
   bool pause(std::chrono::milliseconds patience);
@@ -88,6 +93,8 @@ class Session {
   Status prepare(const MountOptions& options, const char* mountpoint);
   void start_flusher();
   void wait_while_paused();
+  void prepare_queues(const std::string& mountpoint);
+  void take_from(UringEntry& entry);
   bool receive(Buffer& buffer);
   void take(Buffer& buffer);
   void work_parked();
@@ -113,7 +120,8 @@ class Session {
   bool is_mounted_ = false;
   std::function<void()> on_end_;
 
-  std::unique_ptr<Flusher> flusher_;  // where a delay is given
+  std::unique_ptr<Flusher> flusher_;     // where a delay is given
+  std::unique_ptr<UringQueues> queues_;  // where requests come that way
 
   std::atomic<bool> is_stopping_{false}, has_ended_{false};
   std::atomic<int> busy_{0};  // requests that are being done, or are put aside

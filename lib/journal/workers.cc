@@ -159,7 +159,7 @@ void Workers::look_ahead(int fd) {
     looks_left_out_ -= 1;
     return;
   }
-  if (is_crowded_.load(std::memory_order_relaxed)) return;
+  if (!looks_.load(std::memory_order_relaxed) || is_crowded_.load(std::memory_order_relaxed)) return;
   pollfd polled{fd, POLLIN, 0};
   if (::poll(&polled, 1, 0) != 0) return;  // it was there already: that tells nothing of where its sender runs
   steady_clock::time_point end = steady_clock::now() + kLook;

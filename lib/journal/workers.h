@@ -45,6 +45,9 @@ class Workers {
   // Called by handle() before it does what may take long, any number of times: from then on another thread leads.
   static void step_aside();
 
+  // Where requests come another way: look_ahead() returns at once.
+  void stop_looking() { looks_ = false; }
+
   // For receive(): waits a little for `fd` to become readable, where that pays.
   void look_ahead(int fd);
 
@@ -80,6 +83,8 @@ class Workers {
 
   std::condition_variable watch_wake_;
   std::atomic<bool> watch_sleeps_{false};
+
+  std::atomic<bool> looks_{true};
 
   // Of the leader.
   uint32_t looks_left_out_ = 0, vain_looks_ = 0;

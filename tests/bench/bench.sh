@@ -21,6 +21,7 @@
 # machine is too slow for all rounds there are fewer; column n has their number.
 #
 # TFS_BIN and TFS_TESTS say where the tools and the programs of tests/support are; BENCH_ROUNDS=N asks for N rounds (3).
+# BENCH_OPTIONS are options of tfs_journal for all of its mounts.
 # BENCH_RT=1 runs all of it at real-time priority: for a machine whose other work can wait, and disturbs the figures.
 
 set -u

@@ -54,6 +54,7 @@ at_exit() {
   trap : HUP INT TERM
   stop_servers
   [[ -z $running ]] || end "$running"
+  [[ -z ${uring_was:-} ]] || echo "$uring_was" >"$uring_switch"
   unmount_below "$fast"
   for pid in "${spawned[@]}"; do end "$pid"; done
   for pid in $(marked); do kill -KILL "$pid" 2>/dev/null; done
@@ -157,13 +158,27 @@ wait_for() {
 
 # ---- the rivals' filesystems. All have the store STORE and are seen at MNT.
 
-# mount_tfs PLACE STORE MNT [READER]: the journal goes to READER, a shell command (cat >/dev/null).
+# mount_tfs PLACE STORE MNT [READER]: the journal goes to READER, a shell command (cat >/dev/null). BENCH_OPTIONS are tfs_journal's.
 mount_tfs() {
   local reader=${4:-cat >/dev/null}
   mkdir -p "$2" "$3"
   # shellcheck disable=SC2016 # for the shell that is started
-  spawn placed "$1" bash -c '"$TFS_BIN/tfs_journal" "$1" "$2" | { '"$reader"'; }' bash "$2" "$3"
+  spawn placed "$1" bash -c '"$TFS_BIN/tfs_journal" $3 "$1" "$2" | { '"$reader"'; }' bash "$2" "$3" "${BENCH_OPTIONS:-}"
   wait_for 10 mountpoint -q "$3" || fatal "unable to mount $3 with tfs_journal"
+}
+
+# Whether the kernel offers FUSE over io_uring; it does until the end, then.
+has_uring() {
+  uring_switch=/sys/module/fuse/parameters/enable_uring
+  [[ -w $uring_switch && $(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 0) = 0 ]] || return 1
+  [[ -n ${uring_was:-} ]] || uring_was=$(cat "$uring_switch")
+  echo Y >"$uring_switch"
+}
+
+# The same through io_uring.
+mount_uring() {
+  local BENCH_OPTIONS="${BENCH_OPTIONS:-} -o io_uring"
+  mount_tfs "$@"
 }
 
 mount_passthrough() {
@@ -268,7 +283,7 @@ failed() {
 heading() {
   printf '%s\n' "Machine:  $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) processors, $(free -g | awk '/^Mem/ { print $2 }') GiB, load $(cut -d ' ' -f 1 /proc/loadavg)${BENCH_RT:+, at real-time priority}"
   printf '%s\n' "Kernel:   $(uname -r); libfuse $(pkg-config --modversion fuse3); $(date -u +%Y-%m-%d)"
-  printf '%s\n' "Places:   pinned: program, filesystem and reader of the journal on one processor; free: where the kernel puts them"
+  printf '%s\n' "Places:   pinned: program, filesystem and reader of the journal on one processor; free: where the kernel puts them; uring: the same with -o io_uring"
   printf '%s\n' 'Stores:   in memory (tmpfs) unless a row says otherwise, so that no disk hides what a filesystem costs'
   printf '%s\n' 'Rounds:   n; a question mark behind a verdict: the goal lies within the spread'
   printf '%s\n\n' 'Ratios:   x: times as fast as the peer; of: share of the time that the peer takes; "of native": share of the speed without a mount'

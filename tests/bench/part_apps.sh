@@ -33,7 +33,7 @@ app_git() { git clone -q --no-hardlinks "$git_repository" "$1/clone"; }
 app_git_then() {
   git -C "$1/clone" status --short
   sleep 1.1
-  clocked app.git-status "$2" git -C "$1/clone" status --short
+  app_clocked app.git-status "$2" git -C "$1/clone" status --short
 }
 app_git_after() { remove "$1/clone"; }
 
@@ -139,10 +139,14 @@ if_there() {
   ! declare -F "$1" >/dev/null || "$@"
 }
 
+app_clocked() {
+  if [[ $2 = uring ]]; then clocked "$1.uring" tfs "${@:3}"; else clocked "$@"; fi
+}
+
 app_one() {
   local app=$1 who=$2 dir=$3
   if_there "app_${app}_before" "$dir" >"$fast/out" 2>&1 || { sed "s,^,bench.sh: warning: $app: ," "$fast/out" >&2 && return; }
-  clocked "app.$app" "$who" "app_$app" "$dir"
+  app_clocked "app.$app" "$who" "app_$app" "$dir"
   if_there "app_${app}_then" "$dir" "$who" >"$fast/out" 2>&1
   if_there "app_${app}_after" "$dir" >"$fast/out" 2>&1
 }
@@ -158,8 +162,13 @@ app_label() {
   esac
 }
 
+app_rows() {
+  row "$1" "$2" free s x passthrough 1.3
+  [[ -z $with_uring ]] || row "$1.uring" "$2" uring s x passthrough 1.3 "$1"
+}
+
 bench_apps() {
-  local app who present=() mounts=() base=$fast/apps
+  local app who with_uring= present=() mounts=() base=$fast/apps
   for app; do
     app=${app//-/_}
     if "app_${app}_needs" >"$fast/why" 2>&1; then present+=("$app"); else left_out "${app//_/-}" "$(tail -n 1 "$fast/why")"; fi
@@ -170,21 +179,26 @@ bench_apps() {
   mounts+=("$base.passthrough $spawned_pid")
   mount_tfs free "$base.tfs.store" "$base.tfs"
   mounts+=("$base.tfs $spawned_pid")
+  if has_uring; then
+    mount_uring free "$base.uring.store" "$base.uring"
+    mounts+=("$base.uring $spawned_pid")
+    with_uring=uring
+  fi
   for app in "${present[@]}"; do
-    for who in native passthrough tfs; do
+    for who in native passthrough tfs $with_uring; do
       if_there "app_${app}_once" "$base.$who" >"$fast/out" 2>&1 || { cat "$fast/out" >&2; }
     done
   done
   rounds_of 90
   while more_rounds; do
     for app in "${present[@]}"; do
-      for who in native passthrough tfs; do app_one "$app" "$who" "$base.$who"; done
+      for who in native passthrough tfs $with_uring; do app_one "$app" "$who" "$base.$who"; done
     done
   done
   for who in "${mounts[@]}"; do unmount "${who% *}" "${who##* }"; done
   remove "$base".*
   for app in "${present[@]}"; do
-    row "app.$app" "$(app_label "$app")" free s x passthrough 1.3
-    [[ $app != git ]] || row app.git-status 'git status in it' free s x passthrough 1.3
+    app_rows "app.$app" "$(app_label "$app")"
+    [[ $app != git ]] || app_rows app.git-status 'git status in it'
   done
 }

@@ -24,7 +24,7 @@ micro_one() {
 }
 
 bench_micro() {
-  local place test who base mounts=() label rounds=$((2 * rounds - 1))
+  local place test who base mounts=() label with_uring= rounds=$((2 * rounds - 1))
   for place in pinned free; do
     base=$fast/micro.$place
     mkdir -p "$base.native"
@@ -34,11 +34,20 @@ bench_micro() {
     mount_tfs "$place" "$base.tfs.store" "$base.tfs"
     mounts+=("$base.tfs $spawned_pid")
   done
+  if has_uring; then
+    mount_uring free "$fast/micro.uring.tfs.store" "$fast/micro.uring.tfs"
+    mounts+=("$fast/micro.uring.tfs $spawned_pid")
+    with_uring=uring
+  else
+    left_out 'all with io_uring' 'it is not to be had here'
+  fi
   rounds_of 120
   while more_rounds; do
-    for place in pinned free; do
+    for place in pinned free $with_uring; do
       for test; do
-        for who in native passthrough tfs; do micro_one "$test" "$place" "$who"; done
+        for who in native passthrough tfs; do
+          [[ $place = uring && $who != tfs ]] || micro_one "$test" "$place" "$who"
+        done
       done
     done
   done
@@ -49,5 +58,7 @@ bench_micro() {
     for place in pinned free; do
       row "micro.$test.$place" "$label" "$place" ops x passthrough "$(micro_goal "$test")"
     done
+    [[ -z $with_uring ]] ||
+      row "micro.$test.uring" "$label" uring ops x passthrough "$(micro_goal "$test")" "micro.$test.free"
   done
 }

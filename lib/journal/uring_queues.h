@@ -1,0 +1,76 @@
+// Requests through io_uring instead of /dev/fuse (Linux 6.14): the kernel has a queue for each processor and hands a request to a thread of
+// ours on the processor of the program that asks. So nobody is woken on another processor, and answering the one request
+// and waiting for the next is one system call.
+//
+// Each thread has a ring and an entry of its own, and does one request at a time: whatever it waits for, a disk or another
+// request, no other request waits for it. A queue whose spare threads become few gets another one. FORGET and INTERRUPT come
+// through /dev/fuse still, and whoever reads there goes on doing so.
+//
+// The kernel gives a request that found no entry free to the next entry that is committed in that queue, not to one that is new there. So
+// for each new entry somebody asks the mount for something, on that processor: then one is committed. That has to be another process, which
+// shares nothing with this one (apart.h), and one from before, for it is small. A queue on whose processor we may not run has a fixed
+// number of threads.
+//
+// Source: fuse-io-uring.rst of Linux; <linux/fuse.h>.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/journal/uring_entry.h"
+#include "lib/sys/command_ring.h"
+#include "lib/sys/fd.h"
+
+namespace tfs::journal {
+
+class UringQueues {
+ public:
+  static constexpr int kMost = 256;  // threads of a queue
+
+  // `handle` sees to it that the entry is answered, now or later, by any thread.
+  UringQueues(std::string mountpoint, std::function<void(UringEntry&)> handle);
+  ~UringQueues() = default;  // never while threads run
+  UringQueues(const UringQueues&) = delete;
+  UringQueues& operator=(const UringQueues&) = delete;
+
+  // Before the kernel is told that it may use it, for it then waits for all of these: the first threads of each queue.
+  Status prepare();
+
+  // Behind the answer to INIT.
+  void start(int fuse);
+
+ private:
+  static constexpr int kFirst = 2, kSpare = 2, kFixed = 32;  // threads of a queue
+
+  struct Queue {
+    uint16_t number = 0;  // of its processor
+    bool can_grow = false;
+    std::atomic<int> threads{0}, free{0};
+  };
+
+  Status start_asking();
+  void prepare_queue(Queue& queue);
+  Result<sys::CommandRing> set_up(const Queue& queue);
+  void run_first(Queue& queue);
+  void run_further(Queue& queue);
+  void serve(Queue& queue, sys::CommandRing& ring, UringEntry& entry, bool is_first);
+  void note_taken(Queue& queue);
+  void ask_for_something(const Queue& queue);
+
+  const std::string mountpoint_;
+  const std::function<void(UringEntry&)> handle_;
+  std::vector<std::unique_ptr<Queue>> queues_;
+  sys::Fd asking_;  // to the process that asks: numbers of processors
+  std::mutex mutex_;
+  Status prepared_;
+  std::atomic<uint32_t> prepared_count_{0};
+  std::atomic<int> fuse_{-1};
+};
+
+}  // namespace tfs::journal
