@@ -236,6 +236,7 @@ Status Applier::lifting_function(const Object& in_the_way, const std::function<S
   Status status = operation();
   if (status || (status.error().sys_errno != EPERM && status.error().sys_errno != EACCES)) return status;
   Result<sys::Fd> fd = tree_.open_path(in_the_way);
+  if (!fd && is_of_the_disk(fd.error().sys_errno)) return std::move(fd).error();
   uint32_t flags = 0;
   struct stat st;
   if (!fd || ::fstat(fd->get(), &st) != 0) return status;
