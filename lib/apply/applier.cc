@@ -112,7 +112,7 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
     if (status) status = std::move(closed);
   }
   if (!status && joined_.size() > joined) joined_.resize(joined);  // it is done again, and then brings its data again
-  owes_mtime_ = goes_on();
+  if (status) owes_mtime_ = goes_on();                             // else it still owes what the frame before has left to it
   return status;
 }
 
