@@ -28,6 +28,8 @@
 namespace tfs {
 namespace {
 
+constexpr std::chrono::milliseconds kLongestPause(50);  // between two looks at a scan
+
 struct ScanOptions {
   std::string mount;
   std::vector<std::string> paths;
@@ -53,7 +55,12 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
           {"--hash", 0, "", "blocks of files as hashes; mirrors ask for what differs (so by default)", choose(control::kByHash)},
           {"--data", 0, "", "blocks of files as content", choose(control::kByData)},
           {"--quick", 0, "", "no blocks: mirrors ask for files whose size or mtime differs", choose(control::kQuick)},
-          {"--rate", 0, "BYTES", "read no more than this in a second", cli::set_bytes(options.rate)},
+          {"--rate", 0, "BYTES", "read no more than this in a second; \"max\": do not give way to programs either",
+           [&](std::string_view text) -> Status {
+             if (text == "max") return options.rate = control::kFullSpeed, Status();
+             options.rate = TFS_TRY(cli::parse_bytes(text));
+             return {};
+           }},
           {"--no-wait", 0, "", "return as soon as the scan has begun", cli::set_flag(options.waits, false)},
           {"--wants", 0, "", "read wants of a mirror on standard input, and have them answered",
            cli::set_flag(options.serves_wants)},
@@ -75,6 +82,7 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
 
 Status follow(int fd, const ScanOptions& options, uint64_t scan) {
   bool shows = ::isatty(STDERR_FILENO);
+  auto begin = std::chrono::steady_clock::now();
   while (true) {
     control::Status status = TFS_TRY(control::ask_status(fd, options.mount));
     if (shows) {
@@ -82,7 +90,9 @@ Status follow(int fd, const ScanOptions& options, uint64_t scan) {
                    static_cast<unsigned long long>(status.scan_bytes >> 20));
     }
     if (!status.is_scanning || status.scan != scan) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    // A small part of what it has taken: who waits for a short scan is not told late.
+    auto part = (std::chrono::steady_clock::now() - begin) / 16;
+    std::this_thread::sleep_for(std::clamp<std::chrono::nanoseconds>(part, std::chrono::milliseconds(1), kLongestPause));
   }
   if (shows) std::fputc('\n', stderr);
   return {};
@@ -105,7 +115,7 @@ Status scan(int fd, const ScanOptions& options, const std::string& path) {
   for (bool is_said = false; !scan && scan.error().op == control::kBusy && options.waits;
        scan = start_scan(fd, options, path, options.mode)) {
     if (!std::exchange(is_said, true)) sys::say(scan.error().message() + ": waiting for its end");
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    std::this_thread::sleep_for(kLongestPause);
   }
   if (!scan) return std::move(scan).error();
   return options.waits ? follow(fd, options, *scan) : Status();

@@ -26,10 +26,11 @@ struct Status {
 enum ScanMode : uint32_t { kByHash = 0, kByData = 1, kQuick = 2 };
 
 constexpr uint32_t kPathSize = 8192;
+constexpr uint64_t kFullSpeed = UINT64_MAX;
 
 struct ScanRequest {
   uint64_t scan;              // out: its name
-  uint64_t bytes_per_second;  // read from the store at most; 0: no limit
+  uint64_t bytes_per_second;  // read from the store at most; 0: no limit; kFullSpeed: nor does it give way to programs
   uint32_t mode;
   uint32_t padding;
   char path[kPathSize];  // relative to the mount, "." for all

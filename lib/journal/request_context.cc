@@ -34,6 +34,8 @@ ssize_t send_reply(int fd, std::span<const iovec> parts) {
 
 void after_receive() { static_cast<void>(replies.load(std::memory_order_acquire)); }
 
+uint32_t replies_given() { return replies.load(std::memory_order_relaxed); }
+
 bool was_done_before(int error, int sign) { return error == sign && request_context().is_done_again; }
 
 std::span<std::byte> thread_buffer(size_t size) {

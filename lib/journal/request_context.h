@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 namespace tfs::journal {
@@ -30,6 +31,9 @@ void after_receive();
 // Gives FUSE an answer, or tells it something; `parts` begin with a fuse_out_header. A flight keeps an answer, so that it can be given
 // again. As writev(2).
 ssize_t send_reply(int fd, std::span<const iovec> parts);
+
+// How many that were, from all threads; it wraps.
+uint32_t replies_given();
 
 // What a request that is done again finds done: by itself.
 bool was_done_before(int error, int sign);

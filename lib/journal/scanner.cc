@@ -321,7 +321,7 @@ Scanner::Ref Scanner::enter(Node& dir, const std::string& name, Sight& seen) {
 
 // ENTRY for a name, under the locks of its directory and of what stands there, which is returned.
 Scanner::Found Scanner::describe_name(Node& dir, const std::string& name) {
-  wait_for_reader();
+  wait_for_others();
   for (size_t room = kFrameReserve; room != 0;) {
     if (Found found = try_to_describe(dir, name, room); found.node.get() != nullptr) return found;
   }
@@ -391,7 +391,7 @@ sys::Fd Scanner::describe_object(Node& node) {
 void Scanner::list(Node& dir) {
   int64_t offset = 0;
   for (uint32_t flags = format::kListFirst; !is_stopping_; flags = 0) {
-    wait_for_reader();
+    wait_for_others();
     Recorder::Room room(recorder_);
     BothLocked locked(dir, dir);
     DirRef ref = store_.directory(dir);
@@ -421,7 +421,7 @@ void Scanner::describe_content(Node& node, sys::Fd fd) {
   if (!fd.is_open()) return;
   for (uint64_t offset = 0, size = 1; offset < size && !is_stopping_;) {
     uint64_t before = offset;
-    wait_for_reader();
+    wait_for_others();
     if (put_block(node, fd.get(), offset, size) != 0 || offset == before) return;
     bytes_ += offset - before;
     spend(offset - before);
@@ -534,16 +534,17 @@ int Scanner::give(const control::WantRequest& want) {
   return 0;
 }
 
-// A reader that is slower than we are gets no more than it can take at once: the rest of the room is for what programs change, which would
+// And for programs that want the processors. A reader that is slower than we are gets no more than it can take at once: the rest of the room is for what programs change, which would
 // wait for all that was described before it.
-void Scanner::wait_for_reader() {
+void Scanner::wait_for_others() {
+  if (rate_ != control::kFullSpeed) give_way_.between();
   size_t most = mode_ == control::kByData ? kUnwrittenContent : kUnwrittenHashes;
   while (output_.backlog() > most && !is_stopping_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 // A token bucket of a tenth of a second, which begins empty: what was not read in time is not made up for.
 void Scanner::spend(uint64_t bytes) {
-  if (rate_ == 0) return;
+  if (rate_ == 0 || rate_ == control::kFullSpeed) return;
   allowance_ -= static_cast<double>(bytes);
   while (allowance_ < 0 && !is_stopping_) {
     int64_t now = sys::monotonic_ms();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "lib/control/control.h"
+#include "lib/journal/give_way.h"
 #include "lib/journal/recorder.h"
 #include "lib/journal/store.h"
 
@@ -86,7 +87,7 @@ class Scanner {
   int put_block(Node& node, int fd, uint64_t& offset, uint64_t& size);
   int put_content(Node& node, int fd, uint64_t& offset, uint64_t end);
   Ref find(const std::string& path);
-  void wait_for_reader();
+  void wait_for_others();
   void spend(uint64_t bytes);
 
   Store& store_;
@@ -105,6 +106,7 @@ class Scanner {
   uint32_t mode_ = 0;
   int64_t allowance_at_ms_ = 0;
   double allowance_ = 0;
+  GiveWay give_way_;
 };
 
 }  // namespace tfs::journal

@@ -1,16 +1,13 @@
 #include "lib/journal/workers.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
 
 #include "lib/base/check.h"
 #include "lib/journal/credentials.h"
+#include "lib/sys/process.h"
 
 namespace tfs::journal {
 namespace {
@@ -25,21 +22,6 @@ constexpr int kQuietLooks = 20;  // so many pauses without a request, and the wa
 constexpr uint32_t kMostLeftOut = 1024;
 
 thread_local std::function<void()>* own_step_aside = nullptr;
-
-// Whether more threads want to run on this machine than it has processors. The one that asks is one of them.
-bool is_machine_crowded() {
-  static const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
-  char text[128];
-  int fd = ::open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  ssize_t n = ::read(fd, text, sizeof text - 1);
-  ::close(fd);
-  if (n <= 0) return false;
-  text[n] = '\0';
-  const char* at = text;
-  for (int field = 0; field < 3 && at != nullptr; field++) at = std::strchr(at + 1, ' ');
-  return at != nullptr && std::strtol(at, nullptr, 10) > processors + 1;
-}
 
 }  // namespace
 
@@ -136,7 +118,7 @@ void Workers::watch() {
   for (unsigned tick = 0;; tick++) {
     std::this_thread::sleep_for(kWatchPause);
     uint64_t requests = requests_, turn = turn_;
-    if (tick % 16 == 0) is_crowded_ = is_machine_crowded();
+    if (tick % 16 == 0) is_crowded_ = sys::running_threads() > sys::usable_processors() + 1;
     bool is_stuck = (turn & kIsBusy) && requests == seen && turn == seen_turn;
     if (is_stuck && turn_.compare_exchange_strong(turn, (turn & ~kIsBusy) + 2)) give_lead((turn & ~kIsBusy) + 2);
     quiet = requests == seen && !(turn & kIsBusy) ? quiet + 1 : 0;

@@ -1,10 +1,13 @@
 #include "lib/sys/process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 namespace tfs::sys {
 
@@ -23,6 +26,23 @@ void allow_open_files(size_t count) {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= count) return;
   limit.rlim_cur = std::min<rlim_t>(count, limit.rlim_max);
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int running_threads() {
+  char text[128];
+  int fd = ::open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 1;
+  ssize_t n = ::read(fd, text, sizeof text - 1);
+  ::close(fd);
+  text[std::max<ssize_t>(n, 0)] = '\0';
+  const char* at = text;  // "0.20 0.18 0.12 RUNNING/ALL PID"
+  for (int field = 0; field < 3 && at != nullptr; field++) at = std::strchr(at + 1, ' ');
+  return at != nullptr ? std::max(static_cast<int>(std::strtol(at, nullptr, 10)), 1) : 1;
+}
+
+int usable_processors() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 void widen_pipe(int fd, size_t bytes) {

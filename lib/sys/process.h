@@ -16,6 +16,11 @@ pid_t own_pid();
 // Raises the limit of open descriptors to `count` if it is lower, as far as that is allowed.
 void allow_open_files(size_t count);
 
+// Threads of this machine that run or want to, this one included (1 where that is not known), and the processors that this
+// thread may use.
+int running_threads();
+int usable_processors();
+
 // Makes a pipe hold at least so much, as far as that is allowed; nothing else is changed.
 void widen_pipe(int fd, size_t bytes);
 
