@@ -315,7 +315,7 @@ void Session::wait_while_paused() {
 constexpr std::chrono::milliseconds kForgetPause(5);
 
 bool Session::receive(Buffer& buffer) {
-  if (uses_uring() && saw_init_) std::this_thread::sleep_for(kForgetPause);
+  if (has_ring_requests_) std::this_thread::sleep_for(kForgetPause);
   while (true) {
     if (is_pausing_) wait_while_paused();
     int size = fuse_session_receive_buf(session_, &buffer.buf);
@@ -343,12 +343,15 @@ void Session::prepare_queues(const std::string& mountpoint) {
     static_cast<void>(queues.release());  // for its threads
     return;
   }
-  workers_.stop_looking();
   queues_ = std::move(queues);
 }
 
 void Session::take_from(UringEntry& entry) {
   after_receive();
+  if (!has_ring_requests_.load(std::memory_order_relaxed)) {
+    has_ring_requests_ = true;
+    workers_.stop_looking();
+  }
   busy_ += 1;
   Buffer buffer(entry);
   request_context() = {.entry = &entry};
@@ -416,11 +419,11 @@ void Session::handle_request(Buffer& buffer) {
 
 void Session::process(Buffer& buffer) {
   const fuse_in_header& header = buffer.header();
+  request_context() = {.is_done_again = buffer.is_done_again, .flight = buffer.flight, .entry = buffer.entry};
   if (is_stopping_ && header.opcode != FUSE_FORGET && header.opcode != FUSE_BATCH_FORGET && header.opcode != FUSE_INTERRUPT) {
     reply_raw(fuse_session_fd(session_), header.unique, ENOTCONN, {});
     return;
   }
-  request_context() = {.is_done_again = buffer.is_done_again, .flight = buffer.flight, .entry = buffer.entry};
   if (header.opcode == FUSE_WRITE) {
     const auto* in = reinterpret_cast<const fuse_write_in*>(&header + 1);
     request_context().is_cached_write = (in->write_flags & FUSE_WRITE_CACHE) != 0;

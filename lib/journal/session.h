@@ -122,6 +122,7 @@ class Session {
 
   std::unique_ptr<Flusher> flusher_;     // where a delay is given
   std::unique_ptr<UringQueues> queues_;  // where requests come that way
+  std::atomic<bool> has_ring_requests_{false};
 
   std::atomic<bool> is_stopping_{false}, has_ended_{false};
   std::atomic<int> busy_{0};  // requests that are being done, or are put aside
