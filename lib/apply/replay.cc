@@ -160,8 +160,10 @@ Status Replay::take(const Item& item) {
 Status Replay::join(const format::Hello& hello) {
   hello_ = hello;
   if (state_ != nullptr && applier_ != nullptr) note_source_time(hello.time);
-  // What was asked for, or has begun, in another epoch is not to come in this one.
-  bool is_another = std::exchange(epoch_, hello.epoch) != hello.epoch;
+  // What was asked for, or has begun, in another epoch of this stream is not to come in this one. Where it has broken off and is another
+  // stream now, the position tells.
+  std::optional<format::Epoch> before = std::exchange(epoch_, hello.epoch);
+  bool is_another = before && *before != hello.epoch;
   if (is_waiting_ && is_another) ask_for_scan();
   if (scan_ != nullptr && scan_->is_running() && is_another && !is_waiting_) {
     return need_scan(mismatch("the scan was cut off by the epoch " + to_text(hello.epoch) + ": the mirror needs another one"));

@@ -75,7 +75,7 @@ class Replay {
   bool is_attached_ = false, is_done_ = false;
   uint32_t group_size_ = 0;  // so many frames before this one have left their end to it
   bool is_waiting_ = false;  // for a scan: frames are passed over
-  format::Epoch epoch_;      // of the last HELLO
+  std::optional<format::Epoch> epoch_;  // of the last HELLO
   bool is_applied_ = false;  // the frame that is tried again; what follows from it is not done
   bool is_vouched_ = false;  // equal where the next frame begins, by the user's word
   uint64_t applied_ = 0;     // as in the state, or what a dry run counts

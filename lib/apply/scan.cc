@@ -125,6 +125,7 @@ void Scan::contradicts(const Object& object, const std::string& what) {
 void Scan::clear_ids() {
   static_cast<void>(remove_tree({state_.directory_fd(), "ids"}, {{}, 0}).ok());
   id_of_.clear();
+  noted_.clear();
 }
 
 // Others may have the source scanned as well. Where answers to our last scan are still to come, one of a part adds to it; one of the
@@ -157,13 +158,18 @@ Status Scan::begin(const format::ScanBegin& r) {
 
 bool Scan::is_known(uint64_t id) const {
   struct stat st;
-  return ids_.is_open() && stat_at(known_place(id), st);
+  return find_known(id, st);
+}
+
+bool Scan::find_known(uint64_t id, struct stat& st) const {
+  return ids_.is_open() && noted_.contains(id) && stat_at(known_place(id), st);
 }
 
 void Scan::forget_known(uint64_t id) {
   struct stat st;
-  if (!ids_.is_open() || !stat_at(known_place(id), st)) return;
+  if (!find_known(id, st)) return;
   id_of_.erase(st.st_ino);
+  noted_.erase(id);
   ::unlinkat(ids_.get(), std::to_string(id).c_str(), 0);
 }
 
@@ -173,7 +179,7 @@ bool Scan::is_settled(const Object& object, uint32_t links) {
   Result<Place> at = tree_.place(object);
   struct stat st, known;
   if (!at || !stat_at(*at, st)) return false;
-  if (stat_at(known_place(object.id), known)) return known.st_ino == st.st_ino;
+  if (find_known(object.id, known)) return known.st_ino == st.st_ino;
   if (S_ISDIR(st.st_mode) || trusts()) return true;
   return links_in_tree(st, object.id) <= 1 && links <= 1;
 }
@@ -181,6 +187,7 @@ bool Scan::is_settled(const Object& object, uint32_t links) {
 // The local links of an object, without the one that keeps it as nameless.
 uint64_t Scan::links_in_tree(const struct stat& st, uint64_t id) const {
   struct stat held;
+  if (st.st_nlink <= 1) return st.st_nlink;
   return st.st_nlink - (stat_at(tree_.held_place(id), held) && held.st_ino == st.st_ino ? 1 : 0);
 }
 
@@ -212,6 +219,7 @@ Status Scan::note_links(const Place& at, uint64_t id, const Object& shown_as) {
   if (::linkat(at.dir, at.name.c_str(), to.dir, to.name.c_str(), 0) != 0)
     return at_object("apply.scan.note", errno, "note", shown_as);
   id_of_[st.st_ino] = id;
+  noted_.insert(id);
   return {};
 }
 #endif
@@ -331,7 +339,7 @@ Status Scan::join_links(const Object& target, uint64_t id, uint32_t links, bool 
   Place at = TFS_TRY(tree_.place(target));
   struct stat st, known;
   if (!stat_at(at, st)) return at_object("apply.scan.join", errno, "find", target);
-  if (stat_at(known_place(id), known)) {
+  if (find_known(id, known)) {
     if (known.st_ino == st.st_ino) return {};
     differs(target, "wrong link group");
     KeepMtime kept(at.dir);
@@ -410,7 +418,9 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
   struct stat st;
   if (::fstat(fd.get(), &st) != 0) return at_object("apply.scan.stat", errno, "read", target);
   uint32_t flags = 0;
-  bool has_flags = policy_.sets_flags && get_flags(fd.get(), flags) == 0;
+  bool may_have_flags = S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
+  bool has_flags = policy_.sets_flags && may_have_flags && get_flags(fd.get(), flags) == 0;
+  uint64_t differed = differences_;
   uint32_t wanted_flags = (flags & ~kCarriedFlags) | (r.inode_flags & kCarriedFlags);
   if (has_flags && flags != wanted_flags) differs(target, "inode flags");
   if (has_flags && !only_checks_ && (flags & kForbiddingFlags)) set_flags(fd.get(), flags & ~kForbiddingFlags);
@@ -437,7 +447,8 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
   // Only now: an owner or an ACL that was set has changed the mode.
   if (!S_ISLNK(r.mode)) {
     if ((st.st_mode & 07777) != (r.mode & 07777)) differs(target, "mode");
-    if (!only_checks_ && ::fstat(fd.get(), &st) == 0 && (st.st_mode & 07777) != (r.mode & 07777)) {
+    bool is_as_read = differences_ == differed;
+    if (!only_checks_ && (is_as_read || ::fstat(fd.get(), &st) == 0) && (st.st_mode & 07777) != (r.mode & 07777)) {
       if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.scan.chmod", error, "set the mode of", target);
     }
   }
@@ -473,7 +484,7 @@ Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
   }
   if (r.path.empty()) note_held(id);
   struct stat known;
-  bool is_misfit = stat_at(known_place(id), known) && !fits(known_place(id), known, r);
+  bool is_misfit = find_known(id, known) && !fits(known_place(id), known, r);
   if (is_misfit) forget_known(id);  // by a LINK, before it was described
   TFS_TRY(make_bare(r, target));
   TFS_TRY(join_links(target, id, links, S_ISDIR(r.mode)));
