@@ -73,12 +73,12 @@ class Replay {
   std::optional<Item> stuck_;          // met a kSystem error
   format::Hello hello_;                // flags only: its views end with its frame
   bool is_attached_ = false, is_done_ = false;
-  uint32_t group_size_ = 0;  // so many frames before this one have left their end to it
-  bool is_waiting_ = false;  // for a scan: frames are passed over
+  uint32_t group_size_ = 0;             // so many frames before this one have left their end to it
+  bool is_waiting_ = false;             // for a scan: frames are passed over
   std::optional<format::Epoch> epoch_;  // of the last HELLO
-  bool is_applied_ = false;  // the frame that is tried again; what follows from it is not done
-  bool is_vouched_ = false;  // equal where the next frame begins, by the user's word
-  uint64_t applied_ = 0;     // as in the state, or what a dry run counts
+  bool is_applied_ = false;             // the frame that is tried again; what follows from it is not done
+  bool is_vouched_ = false;             // equal where the next frame begins, by the user's word
+  uint64_t applied_ = 0;                // as in the state, or what a dry run counts
 };
 
 }  // namespace tfs::apply

@@ -118,7 +118,7 @@ class Scan {
   uint64_t names_ = 0, bytes_ = 0, differences_ = 0;
   bool is_quick_ = false;
   std::unordered_map<uint64_t, uint64_t> id_of_;  // local inode to source id, of objects with several links
-  std::unordered_set<uint64_t> noted_;            // the ids of what is kept in ids_, so that it is looked for in vain for nothing else
+  std::unordered_set<uint64_t> noted_;  // the ids of what is kept in ids_, so that it is looked for in vain for nothing else
   std::unordered_set<uint64_t> held_;
   std::unordered_set<uint64_t> refused_;  // ids of which content has come that could not be put anywhere
   std::string listing_;                   // path of a listing in several frames
