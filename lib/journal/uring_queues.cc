@@ -22,6 +22,7 @@
 namespace tfs::journal {
 namespace {
 
+constexpr unsigned kCheckUs = 10'000;
 constexpr uint32_t kRegister = 1, kCommitAndFetch = 2;  // enum fuse_uring_cmd
 
 struct CommandArguments {  // struct fuse_uring_cmd_req
@@ -79,20 +80,6 @@ bool may_run_on(size_t number) {
   return number < CPU_SETSIZE && ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_ISSET(number, &allowed);
 }
 
-// In a process of its own, until ours ends. What asks may have to wait, and another one asks then.
-int ask_as_told(int from, const char* mountpoint) {
-  uint16_t number = 0;
-  ::signal(SIGCHLD, SIG_IGN);  // nobody waits for them
-  while (::read(from, &number, sizeof number) == sizeof number) {
-    if (::fork() != 0) continue;
-    struct statfs fs;
-    ::close(from);
-    go_to_processor(number);
-    ::_exit(::statfs(mountpoint, &fs) == 0 ? 0 : 1);
-  }
-  return 0;
-}
-
 }  // namespace
 
 UringQueues::UringQueues(std::string mountpoint, std::function<void(UringEntry&)> handle)
@@ -103,11 +90,13 @@ Status UringQueues::prepare() {
     return Error{Kind::kSystem, 0, "journal.uring.parameter",
                  "it wants Linux 6.14 or newer, and Y in /sys/module/fuse/parameters/enable_uring"};
   }
-  TFS_TRY(start_asking());
   size_t count = possible_processors();
+  news_.emplace(TFS_TRY(sys::Region::reserve(count * sizeof(News), count * sizeof(News), true)));
+  TFS_TRY(start_asking());
   for (size_t number = 0; number < count; number++) {
     queues_.push_back(std::make_unique<Queue>());
     queues_.back()->number = static_cast<uint16_t>(number);
+    queues_.back()->news = reinterpret_cast<News*>(news_->begin()) + number;
   }
   uint32_t wanted = 0;
   for (const auto& queue : queues_) {
@@ -123,7 +112,7 @@ Status UringQueues::start_asking() {
   if (::pipe2(ends, O_CLOEXEC) != 0) return system_error("journal.uring.pipe", errno, "unable to make a pipe");
   sys::Fd from(ends[0]);
   asking_ = sys::Fd(ends[1]);
-  pid_t pid = sys::start_apart([&] { return ask_as_told(from.get(), mountpoint_.c_str()); }, from.get());
+  pid_t pid = sys::start_apart([&] { return ask_as_told(from.get()); }, from.get());
   return pid < 0 ? Status(system_error("journal.uring.fork", errno, "unable to start a process")) : Status();
 }
 
@@ -174,7 +163,10 @@ void UringQueues::serve(Queue& queue, sys::CommandRing& ring, UringEntry& entry,
   auto buffers = entry.buffers();
   queue.free += 1;
   ring.start(fuse_, kRegister, buffers, bytes);
-  if (!is_first) ask_for_something(queue);
+  if (!is_first) {
+    queue.news->entries += 1;
+    static_cast<void>(::write(asking_.get(), &queue.number, sizeof queue.number) < 0);
+  }
   int result = ring.wait();
   while (result == 0) {
     note_taken(queue);
@@ -183,7 +175,7 @@ void UringQueues::serve(Queue& queue, sys::CommandRing& ring, UringEntry& entry,
     is_whole ? handle_(entry) : entry.refuse(EIO);
     entry.wait_until_answered();
     queue.free += 1;
-    result = ring.run(fuse_, kCommitAndFetch, {}, bytes);
+    result = commit(queue, ring, bytes);
   }
   queue.free -= 1;
   // Else unmounted.
@@ -197,8 +189,30 @@ void UringQueues::note_taken(Queue& queue) {
   if (!is_started) queue.threads -= 1;
 }
 
-void UringQueues::ask_for_something(const Queue& queue) {
-  static_cast<void>(::write(asking_.get(), &queue.number, sizeof queue.number) < 0);
+// And waits for the next request.
+int UringQueues::commit(Queue& queue, sys::CommandRing& ring, ByteView arguments) {
+  uint32_t entries = queue.news->entries;
+  if (entries == queue.news->checked) return ring.run(fuse_, kCommitAndFetch, {}, arguments);
+  ring.start(fuse_, kCommitAndFetch, {}, arguments);
+  if (!ring.has_ended()) queue.news->checked = entries;
+  return ring.wait();
+}
+
+// In a process of its own, until ours ends. What asks may have to wait, and another one asks then.
+int UringQueues::ask_as_told(int from) {
+  uint16_t number = 0;
+  ::signal(SIGCHLD, SIG_IGN);  // nobody waits for them
+  while (::read(from, &number, sizeof number) == sizeof number) {
+    if (::fork() != 0) continue;
+    struct statfs fs;
+    ::close(from);
+    ::usleep(kCheckUs);
+    News* news = reinterpret_cast<News*>(news_->begin()) + number;
+    if (news->checked == news->entries) ::_exit(0);
+    go_to_processor(number);
+    ::_exit(::statfs(mountpoint_.c_str(), &fs) == 0 ? 0 : 1);
+  }
+  return 0;
 }
 
 }  // namespace tfs::journal

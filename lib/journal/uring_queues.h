@@ -6,10 +6,10 @@
 // request, no other request waits for it. A queue whose spare threads become few gets another one. FORGET and INTERRUPT come
 // through /dev/fuse still, and whoever reads there goes on doing so.
 //
-// The kernel gives a request that found no entry free to the next entry that is committed in that queue, not to one that is new there. So
-// for each new entry somebody asks the mount for something, on that processor: then one is committed. That has to be another process, which
-// shares nothing with this one (apart.h), and one from before, for it is small. A queue on whose processor we may not run has a fixed
-// number of threads.
+// The kernel gives a request that found no entry free to the next entry that is committed in that queue, not to one that is new there. A
+// commit that brings no request shows that there is none: where no such commit follows a new entry within some milliseconds, somebody asks
+// the mount for something, on that processor, and then one is committed. That has to be another process (apart.h), and one from before, for
+// it is small. A queue on whose processor we may not run has a fixed number of threads.
 //
 // Source: fuse-io-uring.rst of Linux; <linux/fuse.h>.
 #pragma once
@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "lib/journal/uring_entry.h"
 #include "lib/sys/command_ring.h"
 #include "lib/sys/fd.h"
+#include "lib/sys/region.h"
 
 namespace tfs::journal {
 
@@ -48,9 +50,15 @@ class UringQueues {
  private:
   static constexpr int kFirst = 2, kSpare = 2, kFixed = 32;  // threads of a queue
 
+  // Shared with the process that asks: new entries, and how many of them are known to have left no request behind.
+  struct News {
+    std::atomic<uint32_t> entries, checked;
+  };
+
   struct Queue {
     uint16_t number = 0;  // of its processor
     bool can_grow = false;
+    News* news = nullptr;
     std::atomic<int> threads{0}, free{0};
   };
 
@@ -61,12 +69,14 @@ class UringQueues {
   void run_further(Queue& queue);
   void serve(Queue& queue, sys::CommandRing& ring, UringEntry& entry, bool is_first);
   void note_taken(Queue& queue);
-  void ask_for_something(const Queue& queue);
+  int commit(Queue& queue, sys::CommandRing& ring, ByteView arguments);
+  int ask_as_told(int from);
 
   const std::string mountpoint_;
   const std::function<void(UringEntry&)> handle_;
   std::vector<std::unique_ptr<Queue>> queues_;
-  sys::Fd asking_;  // to the process that asks: numbers of processors
+  std::optional<sys::Region> news_;  // of all queues
+  sys::Fd asking_;                   // to the process that asks: numbers of processors
   std::mutex mutex_;
   Status prepared_;
   std::atomic<uint32_t> prepared_count_{0};

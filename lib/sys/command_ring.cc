@@ -90,9 +90,11 @@ int CommandRing::enter(unsigned submitted, unsigned awaited) {
   return n < 0 ? -errno : static_cast<int>(n);
 }
 
+bool CommandRing::has_ended() const { return *cq_head_ != std::atomic_ref(*cq_tail_).load(std::memory_order_acquire); }
+
 bool CommandRing::take(int& result) {
+  if (!has_ended()) return false;
   uint32_t head = *cq_head_;
-  if (head == std::atomic_ref(*cq_tail_).load(std::memory_order_acquire)) return false;
   result = completions_[head & cq_mask_].res;
   std::atomic_ref(*cq_head_).store(head + 1, std::memory_order_release);
   return true;

@@ -30,6 +30,8 @@ class CommandRing {
 
   // `buffers` has to stay only until this returns. A command that the kernel refuses at once ends like any other.
   void start(int fd, uint32_t operation, std::span<const iovec> buffers, ByteView arguments);
+  // Whether it has ended, so that wait() will not wait.
+  bool has_ended() const;
   // How the command ended: 0 or a negative errno.
   int wait();
   // Both, with one system call.
