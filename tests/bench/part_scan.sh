@@ -93,7 +93,7 @@ bench_scan() {
     mounts+=("$base $spawned_pid")
   done
   rm "$fast/scan.data"
-  rounds_of 40
+  rounds_of 30
   while more_rounds; do
     for where in pinned free mirror; do
       scan_speed "$where"
