@@ -534,8 +534,8 @@ int Scanner::give(const control::WantRequest& want) {
   return 0;
 }
 
-// And for programs that want the processors. A reader that is slower than we are gets no more than it can take at once: the rest of the room is for what programs change, which would
-// wait for all that was described before it.
+// For programs that want the processors; and for the reader: one that is slower than we are gets no more than it can take at once, for the
+// rest of the room is for what programs change, which would wait for all that was described before it.
 void Scanner::wait_for_others() {
   if (rate_ != control::kFullSpeed) give_way_.between();
   size_t most = mode_ == control::kByData ? kUnwrittenContent : kUnwrittenHashes;

@@ -398,6 +398,7 @@ void Session::park(const Buffer& buffer) {
   if (buffer.header().opcode == FUSE_RELEASE) {
     reply_raw(fuse_session_fd(session_), buffer.header().unique, 0, {});
     parked->is_answered = true;
+    parked->entry = nullptr;  // which goes on to another request
   }
   if (buffer.flight != nullptr) buffer.flight->finish();  // here: it goes on in the other one
   std::lock_guard guard(parked_mutex_);

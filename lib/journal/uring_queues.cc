@@ -6,6 +6,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -32,21 +33,21 @@ struct CommandArguments {  // struct fuse_uring_cmd_req
 };
 static_assert(sizeof(CommandArguments) == 24);
 
-// The kernel has a queue for each processor that could ever be there: "0-3,8" has five.
-size_t possible_processors() {
+// "possible": the kernel has a queue for each. "online": those that are on. "0-3,8" are five.
+std::vector<size_t> processors(const char* kind) {
   std::string text;
-  std::getline(std::ifstream("/sys/devices/system/cpu/possible"), text);
+  std::getline(std::ifstream(std::string("/sys/devices/system/cpu/") + kind), text);
   const char *at = text.data(), *end = at + text.size();
-  size_t count = 0;
+  std::vector<size_t> numbers;
   while (at < end) {
     size_t first = 0, last = 0;
     at = std::from_chars(at, end, first).ptr;
     last = first;
     if (at < end && *at == '-') at = std::from_chars(at + 1, end, last).ptr;
-    count += last - first + 1;
+    for (size_t number = first; number <= last && number < UINT16_MAX; number++) numbers.push_back(number);
     at += 1;
   }
-  return count > 0 ? count : static_cast<size_t>(::sysconf(_SC_NPROCESSORS_CONF));
+  return numbers;
 }
 
 bool is_switched_on() {
@@ -74,6 +75,14 @@ bool go_to_processor(size_t number) {
   return ::sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
+bool can_go_to_processor(size_t number) {
+  cpu_set_t before;
+  if (::sched_getaffinity(0, sizeof before, &before) != 0) return false;
+  bool can = go_to_processor(number);
+  ::sched_setaffinity(0, sizeof before, &before);
+  return can;
+}
+
 // As the user has said with taskset(1).
 bool may_run_on(size_t number) {
   cpu_set_t allowed;
@@ -90,20 +99,21 @@ Status UringQueues::prepare() {
     return Error{Kind::kSystem, 0, "journal.uring.parameter",
                  "it wants Linux 6.14 or newer, and Y in /sys/module/fuse/parameters/enable_uring"};
   }
-  size_t count = possible_processors();
+  size_t count = processors("possible").size();
+  if (count == 0) return Error{Kind::kSystem, 0, "journal.uring.processors", "unable to read /sys/devices/system/cpu/possible"};
+  std::vector<size_t> online = processors("online");
   news_.emplace(TFS_TRY(sys::Region::reserve(count * sizeof(News), count * sizeof(News), true)));
   TFS_TRY(start_asking());
+  uint32_t wanted = 0;
   for (size_t number = 0; number < count; number++) {
     queues_.push_back(std::make_unique<Queue>());
-    queues_.back()->number = static_cast<uint16_t>(number);
-    queues_.back()->news = reinterpret_cast<News*>(news_->begin()) + number;
-  }
-  uint32_t wanted = 0;
-  for (const auto& queue : queues_) {
-    prepare_queue(*queue);
-    wanted += static_cast<uint32_t>(queue->threads);
+    Queue& queue = *queues_.back();
+    queue.number = static_cast<uint16_t>(number);
+    queue.news = reinterpret_cast<News*>(news_->begin()) + number;
+    wanted += start_threads(queue, std::ranges::count(online, number) != 0);
   }
   for (uint32_t n = 0; (n = prepared_count_) < wanted;) prepared_count_.wait(n);
+  std::lock_guard guard(mutex_);
   return prepared_;
 }
 
@@ -116,10 +126,18 @@ Status UringQueues::start_asking() {
   return pid < 0 ? Status(system_error("journal.uring.fork", errno, "unable to start a process")) : Status();
 }
 
-void UringQueues::prepare_queue(Queue& queue) {
-  std::thread([&] { queue.can_grow = go_to_processor(queue.number); }).join();
-  queue.threads = queue.can_grow ? kFirst : kFixed;
-  for (int i = queue.threads; i > 0; i--) std::thread([this, &queue] { run_first(queue); }).detach();
+// The first ones; how many. A processor that is off asks nothing, and when it comes on we may go there like anybody else.
+uint32_t UringQueues::start_threads(Queue& queue, bool is_online) {
+  queue.can_grow = !is_online || can_go_to_processor(queue.number);
+  int count = !is_online ? 1 : queue.can_grow ? kFirst : kFixed;
+  queue.threads = count;
+  for (int i = 0; i < count; i++) {
+    if (start_thread([this, &queue] { run_first(queue); })) continue;
+    std::lock_guard guard(mutex_);
+    if (prepared_) prepared_ = system_error("journal.uring.thread", EAGAIN, "unable to start a thread");
+    return static_cast<uint32_t>(i);
+  }
+  return static_cast<uint32_t>(count);
 }
 
 void UringQueues::start(int fuse) {
@@ -203,7 +221,9 @@ int UringQueues::ask_as_told(int from) {
   uint16_t number = 0;
   ::signal(SIGCHLD, SIG_IGN);  // nobody waits for them
   while (::read(from, &number, sizeof number) == sizeof number) {
-    if (::fork() != 0) continue;
+    pid_t pid = -1;
+    while ((pid = ::fork()) < 0) ::usleep(kCheckUs);
+    if (pid > 0) continue;
     struct statfs fs;
     ::close(from);
     ::usleep(kCheckUs);

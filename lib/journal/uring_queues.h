@@ -63,7 +63,7 @@ class UringQueues {
   };
 
   Status start_asking();
-  void prepare_queue(Queue& queue);
+  uint32_t start_threads(Queue& queue, bool is_online);
   Result<sys::CommandRing> set_up(const Queue& queue);
   void run_first(Queue& queue);
   void run_further(Queue& queue);
