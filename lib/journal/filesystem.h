@@ -86,8 +86,8 @@ class Filesystem {
   int statfs(struct statvfs& out);
   int get_xattr(uint64_t id, const char* name, std::span<char> into, size_t& size);
   int list_xattrs(uint64_t id, const Caller& caller, std::string& names);
-  // Calls `add` for each entry from `offset` on until it returns false; with `plus` entries carry attributes and a lookup,
-  // which `add` takes back by forget() for the one that it refused.
+  // Calls `add` for each entry from `offset` on until it returns nothing, and takes it for refused; with `plus` entries carry attributes
+  // and a lookup. `room` bytes are left of the answer at first, then what `add` says.
   struct DirEntry {
     const char* name;
     uint64_t ino;
@@ -95,7 +95,8 @@ class Filesystem {
     int64_t next;        // offset behind it
     const Entry* entry;  // with `plus`, not for "." and ".."
   };
-  int read_dir(uint64_t id, int64_t offset, bool plus, const std::function<bool(const DirEntry&)>& add);
+  using AddEntry = std::function<std::optional<size_t>(const DirEntry&)>;
+  int read_dir(uint64_t id, int64_t offset, bool plus, size_t room, const AddEntry& add);
 
   // --- names (fs_names.cc)
   int make_node(uint64_t parent, const char* name, mode_t mode, dev_t device, const Caller& caller, Entry& out);

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "lib/journal/filesystem.h"
@@ -219,7 +220,19 @@ int Filesystem::list_xattrs(uint64_t id, const Caller& caller, std::string& name
 }
 
 // No state between calls: offsets are the store's own, which stay true while entries come and go.
-int Filesystem::read_dir(uint64_t id, int64_t offset, bool plus, const std::function<bool(const DirEntry&)>& add) {
+namespace {
+
+constexpr size_t kLargestListing = 32768;
+
+// How much of a directory to read for `room` bytes of an answer: what does not fit into it is read once more for the next one.
+size_t listing_size(size_t room, bool plus) {
+  constexpr size_t kPlus = 5;  // so many times as long is an entry with its attributes, where the name is short
+  return std::clamp(plus ? room / kPlus : room, sizeof(dirent64), kLargestListing);
+}
+
+}  // namespace
+
+int Filesystem::read_dir(uint64_t id, int64_t offset, bool plus, size_t room, const AddEntry& add) {
   Node* dir = node(id);
   if (dir == nullptr) return ESTALE;
   DirRef ref = store_.directory(*dir);
@@ -227,9 +240,9 @@ int Filesystem::read_dir(uint64_t id, int64_t offset, bool plus, const std::func
   sys::Fd listing(::openat(ref.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!listing.is_open()) return errno;
   if (offset != 0 && ::lseek(listing.get(), offset, SEEK_SET) < 0) return errno;
-  alignas(dirent64) char buffer[32768];
+  alignas(dirent64) char buffer[kLargestListing];
   while (true) {
-    ssize_t n = ::syscall(SYS_getdents64, listing.get(), buffer, sizeof buffer);
+    ssize_t n = ::syscall(SYS_getdents64, listing.get(), buffer, listing_size(room, plus));
     if (n < 0) return errno;
     if (n == 0) return 0;
     for (ssize_t at = 0; at < n;) {
@@ -245,10 +258,12 @@ int Filesystem::read_dir(uint64_t id, int64_t offset, bool plus, const std::func
         if (error == ENOENT) continue;
         if (error == 0) found.entry = &entry;
       }
-      if (!add(found)) {
+      std::optional<size_t> left = add(found);
+      if (!left) {
         if (found.entry != nullptr) table_.forget(entry.id, 1);
         return 0;
       }
+      room = *left;
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "lib/journal/fuse_bits.h"
 #include "lib/journal/fuse_version.h"
@@ -222,7 +223,7 @@ void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, bool plus) {
   std::span<std::byte> buffer = reply_buffer(size);
   char* out = reinterpret_cast<char*>(buffer.data());
   size_t used = 0;
-  auto add = [&](const Filesystem::DirEntry& found) {
+  auto add = [&](const Filesystem::DirEntry& found) -> std::optional<size_t> {
     fuse_entry_param e{};
     if (found.entry != nullptr) {
       e = entry_param(req, *found.entry);
@@ -233,11 +234,11 @@ void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, bool plus) {
     size_t left = size - used;
     size_t need = plus ? fuse_add_direntry_plus(req, out + used, left, found.name, &e, found.next)
                        : fuse_add_direntry(req, out + used, left, found.name, &e.attr, found.next);
-    if (need > left) return false;
+    if (need > left) return {};
     used += need;
-    return true;
+    return size - used;
   };
-  if (int error = fs(req).read_dir(id, offset, plus, add)) {
+  if (int error = fs(req).read_dir(id, offset, plus, size, add)) {
     if (used == 0) return reply_error(req, error);
   }
   fuse_reply_buf(req, out, used);
