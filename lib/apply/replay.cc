@@ -35,39 +35,46 @@ Status Replay::filled(size_t size) {
 }
 
 Status Replay::resume() {
-  TFS_CHECK(stuck_.has_value());
-  TFS_TRY(run(*stuck_));
-  stuck_.reset();
+  TFS_CHECK(is_stuck_);
+  TFS_TRY(run(items_[here_]));
+  is_stuck_ = false;
   return drain();
 }
 
 // One frame ahead, so that each knows whether the next one goes on with the same file.
 Status Replay::drain() {
   while (!is_done_) {
-    if (!ahead_) ahead_ = pull();
-    if (!ahead_) return {};
-    Result<Item> item = std::move(*ahead_);
-    ahead_ = pull();
-    if (!item) return std::move(item).error();
-    Status status = take(*item);
-    if (!status && status.error().kind == Kind::kSystem) stuck_ = *item;
-    if (!status) return located(std::move(status).error(), item->offset);
+    if (!has_next_) pull();
+    if (!next_is_wrong_) return next_is_wrong_;
+    if (!has_next_) return {};
+    here_ = 1 - here_;
+    has_next_ = false;
+    pull();
+    const Item& item = items_[here_];
+    Status status = take(item);
+    is_stuck_ = !status && status.error().kind == Kind::kSystem;
+    if (!status) return located(std::move(status).error(), item.offset);
   }
   return {};
 }
 
-// The next frame that has come whole, or what is wrong with it.
-std::optional<Result<Replay::Item>> Replay::pull() {
-  uint64_t offset = deframer_.offset();
-  Result<std::optional<Frame>> next = deframer_.next();
-  if (!next) return Result<Item>(located(std::move(next).error(), offset));
-  if (!next->has_value()) return {};
-  const Frame& frame = **next;
-  Result<Record> decoded = format::decode(frame);
-  bool may_skip = !decoded && name_of(frame.header.type).empty() && (frame.header.flags & format::kFlagSkippable);
-  if (may_skip) return Result<Item>(Item{frame, format::Heartbeat{}, offset});
-  if (!decoded) return Result<Item>(located(std::move(decoded).error(), offset));
-  return Result<Item>(Item{frame, *decoded, offset});
+// The next frame, if it has come whole, or what is wrong with it.
+void Replay::pull() {
+  if (!next_is_wrong_) return;
+  Item& item = items_[1 - here_];
+  item.offset = deframer_.offset();
+  Result<std::optional<Frame>> frame = deframer_.next();
+  if (frame && !frame->has_value()) return;
+  Status status = frame ? Status() : std::move(frame).error();
+  if (status) {
+    item.frame = **frame;
+    status = format::decode(item.frame, item.record);
+    bool may_skip = !status && name_of(item.frame.header.type).empty() && (item.frame.header.flags & format::kFlagSkippable);
+    if (may_skip) item.record = format::Heartbeat{};
+    if (may_skip) status = {};
+  }
+  has_next_ = status.ok();
+  if (!status) next_is_wrong_ = located(std::move(status).error(), item.offset);
 }
 
 Status Replay::finish() const {
@@ -112,8 +119,8 @@ bool is_continued(const Record& record, const Record& next) {
 // together. All of them are done again in their order where one was cut off: so each must come to the same when it is done twice.
 Applier::Next Replay::next_of(const Item& item) const {
   using Next = Applier::Next;
-  if (!ahead_ || !*ahead_ || scan_->is_running() || scan_->is_forcing() || group_size_ >= kLargestGroup) return Next::kOther;
-  const Item& next = ahead_->value();
+  if (!has_next_ || scan_->is_running() || scan_->is_forcing() || group_size_ >= kLargestGroup) return Next::kOther;
+  const Item& next = this->next();
   uint64_t seq = item.frame.header.seq;
   if (next.frame.header.seq != seq + 1) return Next::kOther;
   if (options_.until && options_.until->seq == seq) return Next::kOther;

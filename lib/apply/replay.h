@@ -1,6 +1,7 @@
 // A stream into a mirror: from bytes to whole frames, in sequence, joined to the position held, each applied exactly once.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 
@@ -47,7 +48,8 @@ class Replay {
     format::Record record;
     uint64_t offset = 0;  // in the stream
   };
-  std::optional<Result<Item>> pull();
+  void pull();
+  const Item& next() const { return items_[1 - here_]; }
   Status take(const Item& item);
   Applier::Next next_of(const Item& item) const;
   Status join(const format::Hello& hello);
@@ -69,9 +71,12 @@ class Replay {
   const std::function<void(const format::Frame&, const format::Record&)> tell_;
   format::Deframer deframer_;
   format::Sequence sequence_;
-  std::optional<Result<Item>> ahead_;  // the frame behind the one at hand, as far as it has come; empty outside of drain()
-  std::optional<Item> stuck_;          // met a kSystem error
-  format::Hello hello_;                // flags only: its views end with its frame
+  std::array<Item, 2> items_;  // the frame at hand, and the one behind it
+  size_t here_ = 0;
+  bool has_next_ = false;  // it has come; not outside of drain()
+  Status next_is_wrong_;   // it has come, and is no frame
+  bool is_stuck_ = false;  // the frame at hand met a kSystem error
+  format::Hello hello_;    // flags only: its views end with its frame
   bool is_attached_ = false, is_done_ = false;
   uint32_t group_size_ = 0;             // so many frames before this one have left their end to it
   bool is_waiting_ = false;             // for a scan: frames are passed over

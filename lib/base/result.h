@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "lib/base/check.h"
 #include "lib/base/error.h"
@@ -12,31 +13,30 @@ namespace tfs {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}
-  Result(Error error) : error_(std::move(error)) {}
+  Result(T value) : held_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : held_(std::in_place_index<1>, std::move(error)) {}
 
-  bool ok() const { return value_.has_value(); }
+  bool ok() const { return held_.index() == 0; }
   explicit operator bool() const { return ok(); }
   T& value() & {
     TFS_CHECK(ok());
-    return *value_;
+    return *std::get_if<0>(&held_);
   }
   T&& value() && {
     TFS_CHECK(ok());
-    return std::move(*value_);
+    return std::move(*std::get_if<0>(&held_));
   }
   const T& value() const& {
     TFS_CHECK(ok());
-    return *value_;
+    return *std::get_if<0>(&held_);
   }
   T& operator*() & { return value(); }
   T* operator->() { return &value(); }
-  const Error& error() const& { return error_; }
-  Error&& error() && { return std::move(error_); }
+  const Error& error() const& { return *std::get_if<1>(&held_); }
+  Error&& error() && { return std::move(*std::get_if<1>(&held_)); }
 
  private:
-  std::optional<T> value_;
-  Error error_;
+  std::variant<T, Error> held_;
 };
 
 // Success, or an Error.

@@ -159,8 +159,8 @@ size_t data_size(const R& record) {
 }
 
 template <class R>
-Result<Record> decode_as(const Frame& frame) {
-  R record{};
+Status decode_as(const Frame& frame, Record& out) {
+  R& record = out.emplace<R>();
   LoadVisitor v(frame.payload());
   R::fields(v, record);
   if (!v.ok()) return corrupt(std::string(name_of(R::kType)) + " frame with a wrong [" + v.wrong() + "]");
@@ -172,23 +172,29 @@ Result<Record> decode_as(const Frame& frame) {
   if (const char* tag = unknown_bits(record)) {
     return corrupt(std::string(name_of(R::kType)) + " frame with an unknown bit in [" + tag + "]");
   }
-  return Record(record);
+  return {};
 }
 
 template <size_t I = 0>
-Result<Record> decode_any(const Frame& frame) {
+Status decode_any(const Frame& frame, Record& out) {
   if constexpr (I == std::variant_size_v<Record>) {
     return corrupt("frame of the unknown type " + std::to_string(static_cast<unsigned>(frame.header.type)));
   } else {
     using R = std::variant_alternative_t<I, Record>;
-    if (frame.header.type == R::kType) return decode_as<R>(frame);
-    return decode_any<I + 1>(frame);
+    if (frame.header.type == R::kType) return decode_as<R>(frame, out);
+    return decode_any<I + 1>(frame, out);
   }
 }
 
 }  // namespace
 
-Result<Record> decode(const Frame& frame) { return decode_any(frame); }
+Status decode(const Frame& frame, Record& out) { return decode_any(frame, out); }
+
+Result<Record> decode(const Frame& frame) {
+  Record record;
+  TFS_TRY(decode(frame, record));
+  return record;
+}
 
 bool next_xattr(ByteView& xattrs, std::string_view& name, ByteView& value) {
   if (xattrs.empty()) return false;
