@@ -11,7 +11,7 @@ using format::Header;
 using format::kHeaderSize;
 using format::RecordType;
 
-Hub::Hub(size_t ring_bytes) : size_(ring_bytes), ring_(std::make_unique_for_overwrite<std::byte[]>(ring_bytes)) {
+Hub::Hub(size_t ring_bytes) : size_(ring_bytes), ring_(ring_bytes) {
   TFS_CHECK(ring_bytes >= 2 * format::kMaxFrame && ring_bytes % format::kAlignment == 0);
 }
 
@@ -19,7 +19,7 @@ Hub::Hub(size_t ring_bytes) : size_(ring_bytes), ring_(std::make_unique_for_over
 
 std::span<std::byte> Hub::space() {
   size_t free = free_bytes(), from = place(end_);
-  return {ring_.get() + from, std::min(free, size_ - from)};
+  return {ring_.data() + from, std::min(free, size_ - from)};
 }
 
 size_t Hub::free_bytes() {
@@ -76,16 +76,16 @@ size_t Hub::place(uint64_t offset) const {
 ByteView Hub::at(uint64_t from, uint64_t to, bool second_half) const {
   size_t start = place(from), length = static_cast<size_t>(to - from);
   size_t first = std::min(length, size_ - start);
-  return second_half ? ByteView(ring_.get(), length - first) : ByteView(ring_.get() + start, first);
+  return second_half ? ByteView(ring_.data(), length - first) : ByteView(ring_.data() + start, first);
 }
 
 Header Hub::header_at(uint64_t offset) const {
   size_t start = place(offset);
-  if (size_ - start >= kHeaderSize) return format::load_header(ring_.get() + start);
+  if (size_ - start >= kHeaderSize) return format::load_header(ring_.data() + start);
   std::array<std::byte, kHeaderSize> joined;
   size_t first = size_ - start;
-  std::memcpy(joined.data(), ring_.get() + start, first);
-  std::memcpy(joined.data() + first, ring_.get(), kHeaderSize - first);
+  std::memcpy(joined.data(), ring_.data() + start, first);
+  std::memcpy(joined.data() + first, ring_.data(), kHeaderSize - first);
   return format::load_header(joined.data());
 }
 
@@ -121,7 +121,7 @@ bool Hub::begin_at_the_front() {
   if (held > kMoveLimit) return false;
   ByteView piece = at(base_, end_, false);
   if (piece.size() < held) return false;  // it wraps, and will be in one piece soon
-  if (piece.data() != ring_.get()) std::memmove(ring_.get(), piece.data(), held);
+  if (piece.data() != ring_.data()) std::memmove(ring_.data(), piece.data(), held);
   origin_ = base_;
   return true;
 }

@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "lib/base/page_bytes.h"
 #include "lib/format/frame.h"
 
 namespace tfs::fanout {
@@ -70,7 +71,7 @@ class Hub {
   // Offsets count bytes of the stream from its beginning:
   //   origin_ <= base_ <= every cursor <= whole_ <= end_ <= base_ + size_
   size_t size_;
-  std::unique_ptr<std::byte[]> ring_;
+  PageBytes ring_;
   uint64_t origin_ = 0;  // the byte at this offset would be at ring_[0]
   uint64_t base_ = 0;    // the first frame that is still held
   uint64_t whole_ = 0;   // end of the last whole frame

@@ -14,8 +14,7 @@ struct BlockHash {
   bool operator==(const BlockHash&) const = default;
 };
 
-// Room for a block, at the beginning of a page: processors of AMD (Zen 3 and 4) copy a file's pages at half the speed to what lies 16
-// bytes behind one, as malloc(3) has large pieces.
+// Room for a block, at the beginning of a page (see page_bytes.h).
 struct alignas(kHashPage) Block {
   std::byte bytes[kHashBlock];
   ByteView first(size_t size) const { return ByteView(bytes).first(size); }

@@ -10,31 +10,31 @@ constexpr size_t kFill = size_t{128} << 10;  // at once: what is copied on is in
 
 }  // namespace
 
-Deframer::Deframer(size_t capacity) : capacity_(capacity), buffer_(std::make_unique_for_overwrite<std::byte[]>(capacity)) {
+Deframer::Deframer(size_t capacity) : buffer_(capacity) {
   TFS_CHECK(capacity >= 2 * kMaxFrame);
 }
 
 std::span<std::byte> Deframer::space() {
   size_t held = end_ - begin_;
   // What is left of a fill goes to the front where it is the smaller part, so that all work is done on few pages, which stay in the
-  // processor's cache.
+  // processor's cache. What comes behind it begins with a page (page_bytes.h).
   if (held <= begin_) {
-    std::memcpy(buffer_.get(), buffer_.get() + begin_, held);
-    begin_ = 0;
-    end_ = held;
+    end_ = round_up(held, kPage);
+    std::memmove(buffer_.data() + end_ - held, buffer_.data() + begin_, held);
+    begin_ = end_ - held;
   }
-  return {buffer_.get() + end_, std::min(kFill, capacity_ - end_)};
+  return {buffer_.data() + end_, std::min(kFill, buffer_.size() - end_)};
 }
 
 void Deframer::filled(size_t size) {
-  TFS_CHECK(size <= capacity_ - end_);
+  TFS_CHECK(size <= buffer_.size() - end_);
   end_ += size;
 }
 
 Result<std::optional<Frame>> Deframer::next() {
   size_t held = end_ - begin_;
   if (held < kHeaderSize) return std::optional<Frame>();
-  const std::byte* at = buffer_.get() + begin_;
+  const std::byte* at = buffer_.data() + begin_;
   Header header = load_header(at);
   TFS_TRY(check_header(header));
   if (held < header.stride()) return std::optional<Frame>();

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 
+#include "lib/base/page_bytes.h"
 #include "lib/format/frame.h"
 
 namespace tfs::format {
@@ -28,8 +28,7 @@ class Deframer {
   uint64_t offset() const { return offset_; }  // of the next frame in the stream
 
  private:
-  size_t capacity_;
-  std::unique_ptr<std::byte[]> buffer_;  // not zeroed: pages that no frame needs are never touched
+  PageBytes buffer_;
   size_t begin_ = 0, end_ = 0;           // of what is filled and not yet given out
   uint64_t offset_ = 0;
 };

@@ -2,8 +2,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <vector>
 
+#include "lib/base/page_bytes.h"
 #include "lib/journal/flights.h"
 #include "lib/journal/session.h"
 #include "lib/journal/uring_entry.h"
@@ -39,8 +39,8 @@ uint32_t replies_given() { return replies.load(std::memory_order_relaxed); }
 bool was_done_before(int error, int sign) { return error == sign && request_context().is_done_again; }
 
 std::span<std::byte> thread_buffer(size_t size) {
-  static thread_local std::vector<std::byte> buffer;
-  if (buffer.size() < size) buffer.resize(size);
+  static thread_local PageBytes buffer;
+  if (buffer.size() < size) buffer = PageBytes(size);
   return std::span(buffer).first(size);
 }
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "lib/base/check.h"
+#include "lib/base/page_bytes.h"
 #include "lib/sys/futex.h"
 
 namespace tfs::journal {
@@ -79,6 +80,14 @@ size_t Ring::write_directly(std::span<const ByteView> parts) {
   size_t size = 0;
   for (ByteView part : parts) size += part.size();
   if (size < kLargeFrame || !may_write_directly_.load(std::memory_order_relaxed) || used() != 0 || is_writing_) return 0;
+  size_t before = 0, data = 0;
+  while (parts[data].size() < kLargeFrame / 2 && data + 1 < parts.size()) before += parts[data++].size();
+  if (data == 0 || !is_copied_slowly(parts[data].data(), before)) return write_now(parts);
+  size_t done = write_now(parts.first(data));  // then the data begin with a page of the pipe
+  return done < before ? done : done + write_now(parts.subspan(data));
+}
+
+size_t Ring::write_now(std::span<const ByteView> parts) {
   iovec vectors[4];
   TFS_CHECK(parts.size() <= std::size(vectors));
   for (size_t i = 0; i < parts.size(); i++) vectors[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};

@@ -80,6 +80,7 @@ class Ring {
   std::byte* at(uint64_t offset) { return bytes_ + (offset - origin_.load()) % kCapacity; }
   void put(uint64_t offset, ByteView bytes);
   size_t write_directly(std::span<const ByteView> parts);
+  size_t write_now(std::span<const ByteView> parts);
   void write_all(const std::function<void(int)>& on_lost);
   void lose(int error);
   void sleep();

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
+#include "lib/base/page_bytes.h"
 #include "lib/spool/track.h"
 
 namespace tfs::spool {
@@ -33,7 +33,7 @@ class Hop {
   std::string shown_;
   format::Epoch epoch_;
   uint64_t offset_ = 0, limit_;
-  std::vector<std::byte> block_;
+  PageBytes block_;
   uint64_t block_offset_ = 0;
   size_t block_size_ = 0;
 };

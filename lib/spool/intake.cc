@@ -58,7 +58,7 @@ Result<std::optional<size_t>> Intake::splice_in(int file, uint64_t offset, size_
 Result<std::optional<size_t>> Intake::copy_in(int file, uint64_t offset, size_t most) {
   if (begin_ == end_) {
     if (readiness(fd_) == 0) return std::optional<size_t>();
-    buffer_.resize(kCopyBlock);
+    if (buffer_.size() == 0) buffer_ = PageBytes(kCopyBlock);
     begin_ = end_ = 0;
     Result<size_t> n = sys::read_some("spool.intake.read", fd_, std::span(buffer_).first(std::min(most, kCopyBlock)));
     if (!n && n.error().sys_errno == EAGAIN) return std::optional<size_t>();

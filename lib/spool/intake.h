@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "lib/base/bytes.h"
+#include "lib/base/page_bytes.h"
 #include "lib/base/result.h"
 #include "lib/sys/fd.h"
 
@@ -39,7 +39,7 @@ class Intake {
   int fd_;
   bool is_pipe_ = false, can_splice_ = false;
   uint64_t taken_ = 0;
-  std::vector<std::byte> buffer_;  // of copy_in(): what is read and not yet written
+  PageBytes buffer_;  // of copy_in(): what is read and not yet written
   size_t begin_ = 0, end_ = 0;
   sys::Fd scratch_in_, scratch_out_;  // a pipe for peek()
 };

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "lib/base/page_bytes.h"
 #include "lib/spool/reader.h"
 
 namespace tfs::spool {
@@ -25,7 +25,7 @@ class Outlet {
 
   int fd_;
   bool can_send_ = true;
-  std::vector<std::byte> buffer_;
+  PageBytes buffer_;
 };
 
 }  // namespace tfs::spool

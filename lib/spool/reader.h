@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "lib/base/page_bytes.h"
 #include "lib/spool/frame_scan.h"
 #include "lib/spool/hop.h"
 #include "lib/spool/writer_lock.h"
@@ -82,7 +83,7 @@ class Reader {
   bool has_gap_ = false;  // frames went before they were read, and that was not given out yet
   std::vector<std::byte> gap_;
   Place gap_place_;
-  std::vector<std::byte> block_;
+  PageBytes block_;
   std::optional<Error> failure_;  // to be told once what is good in front of it was given out
 };
 

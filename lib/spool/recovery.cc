@@ -52,7 +52,7 @@ Result<bool> take_block(ByteView bytes, uint64_t offset, const SegmentName& name
 // begin, since the bad one's size cannot be trusted. Where a tail is torn this is not asked: a WRITE that breaks off may well
 // hold a file with frames in it.
 Result<bool> goes_on_behind(const Dir& dir, const SegmentName& name, int fd, const SegmentCheck& check) {
-  std::vector<std::byte> bytes(2 * format::kMaxFrame + 2 * format::kAlignment);
+  PageBytes bytes(2 * format::kMaxFrame + 2 * format::kAlignment);
   size_t size = TFS_TRY(read_at("spool.recover.behind", fd, dir.shown(to_text(name)), check.good, bytes));
   ByteView all = ByteView(bytes).first(size);
   for (size_t at = format::kAlignment; at + format::kHeaderSize <= all.size(); at += format::kAlignment) {
@@ -115,7 +115,7 @@ Result<SegmentCheck> check_segment(const Dir& dir, const SegmentName& name, int 
   check.track.begin(name.epoch);
   if (name.first > 0) check.track.expect(name.first);
   FrameScan scan;
-  std::vector<std::byte> block(kBlock);
+  const PageBytes block(kBlock);
   for (uint64_t offset = 0; offset < check.size;) {
     size_t size = TFS_TRY(read_at("spool.check.read", fd, dir.shown(to_text(name)), offset, block));
     if (size == 0) break;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "lib/base/page_bytes.h"
 #include "lib/spool/dir.h"
 #include "lib/spool/track.h"
 

@@ -19,6 +19,7 @@
 #include <memory>
 #include <vector>
 
+#include "lib/base/page_bytes.h"
 #include "lib/spool/frame_scan.h"
 #include "lib/spool/hop.h"
 #include "lib/spool/intake.h"
@@ -126,7 +127,7 @@ class Writer {
   Syncer syncer_;
   sys::Fd end_file_;
   PlaceMark committed_;
-  std::vector<std::byte> buffer_;
+  PageBytes buffer_;
 
   Tail tail_;
   uint64_t next_index_ = 1;

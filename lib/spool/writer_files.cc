@@ -145,7 +145,7 @@ Result<Writer::Tail> Writer::make_incoming(const std::vector<ByteView>& heads, u
 }
 
 Status Writer::copy_from_tail(uint64_t from, int to) {
-  std::vector<std::byte> block(kBlock);
+  const PageBytes block(kBlock);
   while (from < tail_.size) {
     size_t size = TFS_TRY(read_at("spool.incoming.read", tail_.file.get(), dir_.shown(tail_.file_name), from,
                                   std::span(block).first(std::min<uint64_t>(kBlock, tail_.size - from))));

@@ -193,3 +193,24 @@ TEST_CASE("an empty piece changes nothing") {
   CHECK(!next->has_value());
   CHECK(deframer.finish().ok());
 }
+
+TEST_CASE("what comes behind a part of a frame begins with a page") {
+  Bytes frame = frame_of_size(3 * kPage);
+  for (size_t part : {size_t{16}, kPage, 2 * kPage + 48}) {
+    Deframer deframer;
+    // Frames before it, so that the part is what is left at the end.
+    Bytes stream = frame;
+    stream.insert(stream.end(), frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(part));
+    std::copy(stream.begin(), stream.end(), deframer.space().begin());
+    deframer.filled(stream.size());
+    Result<std::optional<Frame>> first = deframer.next();
+    REQUIRE((first && first->has_value()));
+    std::span<std::byte> space = deframer.space();
+    CHECK(reinterpret_cast<uintptr_t>(space.data()) % kPage == 0);
+    std::copy(frame.begin() + static_cast<std::ptrdiff_t>(part), frame.end(), space.begin());
+    deframer.filled(frame.size() - part);
+    Result<std::optional<Frame>> second = deframer.next();
+    REQUIRE((second && second->has_value()));
+    CHECK(std::equal(frame.begin(), frame.end(), (*second)->bytes.begin(), (*second)->bytes.end()));
+  }
+}
