@@ -79,7 +79,7 @@ main() {
     apps) bench_apps "${apps[@]}" ;;
     latency | untar | replay | scan | memory | growth | lsyncd) "bench_$name" ;;
     broadcast) bench_other broadcast 2 600 ;;
-    spool) bench_other spool ;;
+    spool) bench_other spool 3 600 ;;
     esac
   done
   printf '\n%d s in all.\n' "$SECONDS"

@@ -189,7 +189,7 @@ bench_apps() {
       if_there "app_${app}_once" "$base.$who" >"$fast/out" 2>&1 || { cat "$fast/out" >&2; }
     done
   done
-  rounds_of 60
+  rounds_of 110
   while more_rounds; do
     for app in "${present[@]}"; do
       for who in native passthrough tfs $with_uring; do app_one "$app" "$who" "$base.$who"; done

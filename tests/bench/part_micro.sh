@@ -41,7 +41,7 @@ bench_micro() {
   else
     left_out 'all with io_uring' 'it is not to be had here'
   fi
-  rounds_of 90
+  rounds_of 150
   while more_rounds; do
     for place in pinned free $with_uring; do
       for test; do
