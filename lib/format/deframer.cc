@@ -10,9 +10,7 @@ constexpr size_t kFill = size_t{128} << 10;  // at once: what is copied on is in
 
 }  // namespace
 
-Deframer::Deframer(size_t capacity) : buffer_(capacity) {
-  TFS_CHECK(capacity >= 2 * kMaxFrame);
-}
+Deframer::Deframer(size_t capacity) : buffer_(capacity) { TFS_CHECK(capacity >= 2 * kMaxFrame); }
 
 std::span<std::byte> Deframer::space() {
   size_t held = end_ - begin_;

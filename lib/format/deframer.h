@@ -29,7 +29,7 @@ class Deframer {
 
  private:
   PageBytes buffer_;
-  size_t begin_ = 0, end_ = 0;           // of what is filled and not yet given out
+  size_t begin_ = 0, end_ = 0;  // of what is filled and not yet given out
   uint64_t offset_ = 0;
 };
 
