@@ -185,7 +185,7 @@ tsan: export TSAN_OPTIONS = $(SANITIZER_OPTIONS):second_deadlock_stack=1:suppres
 asan tsan:
 	@rm -rf build/$@/reports
 	@mkdir -p -m 1777 build/$@/reports
-	$(Q)$(MAKE) --no-print-directory B=$@ tools support unit
+	$(Q)$(MAKE) --no-print-directory $(JOBS) B=$@ tools support unit
 	$(Q)status=0; TFS_SANITIZER=$@ $(MAKE) --no-print-directory B=$@ T="--dir build/tests-run-$@ --timeout 900 \
 		$(or $(T),$(SANITIZED_TESTS))" check || status=1; \
 	for f in build/$@/reports/*; do [ ! -f "$$f" ] || { cat "$$f"; status=1; }; done; exit $$status

@@ -64,17 +64,17 @@ void Replay::pull() {
   Item& item = items_[1 - here_];
   item.offset = deframer_.offset();
   Result<std::optional<Frame>> frame = deframer_.next();
-  if (frame && !frame->has_value()) return;
-  Status status = frame ? Status() : std::move(frame).error();
-  if (status) {
-    item.frame = **frame;
-    status = format::decode(item.frame, item.record);
-    bool may_skip = !status && name_of(item.frame.header.type).empty() && (item.frame.header.flags & format::kFlagSkippable);
-    if (may_skip) item.record = format::Heartbeat{};
-    if (may_skip) status = {};
+  if (!frame) {
+    next_is_wrong_ = located(std::move(frame).error(), item.offset);
+    return;
   }
-  has_next_ = status.ok();
-  if (!status) next_is_wrong_ = located(std::move(status).error(), item.offset);
+  if (!frame->has_value()) return;
+  item.frame = **frame;
+  Status status = format::decode(item.frame, item.record);
+  bool may_skip = !status && name_of(item.frame.header.type).empty() && (item.frame.header.flags & format::kFlagSkippable);
+  if (may_skip) item.record = format::Heartbeat{};
+  has_next_ = status.ok() || may_skip;
+  if (!has_next_) next_is_wrong_ = located(std::move(status).error(), item.offset);
 }
 
 Status Replay::finish() const {

@@ -79,7 +79,7 @@ void CommandRing::put(int fd, uint32_t operation, std::span<const iovec> buffers
   command.cmd_op = operation;
   command.addr = reinterpret_cast<uint64_t>(buffers.data());
   command.len = static_cast<uint32_t>(buffers.size());
-  std::memcpy(at + kCommandSize - kMostArguments, arguments.data(), arguments.size());
+  std::copy(arguments.begin(), arguments.end(), at + kCommandSize - kMostArguments);
   sq_array_[place] = place;
   std::atomic_ref(*sq_tail_).store(tail + 1, std::memory_order_release);
 }

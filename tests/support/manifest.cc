@@ -53,6 +53,7 @@ constexpr uint64_t kBlockBytes = uint64_t{32} * 1024;
 
 struct Options {
   bool owner = true;
+  bool flags = true;
   bool mtime = true;
   bool holes = true;
   bool special = true;
@@ -479,7 +480,8 @@ class Manifest {
     if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)) {
       line += format(" dev=%u:%u", major(st.st_rdev), minor(st.st_rdev));
     }
-    line += flag_field(readable.get()) + xattr_fields(object.get(), st.st_mode, path) + '\n';
+    if (options_.flags) line += flag_field(readable.get());
+    line += xattr_fields(object.get(), st.st_mode, path) + '\n';
     fwrite(line.data(), 1, line.size(), stdout);
   }
 
@@ -509,6 +511,7 @@ class Manifest {
 constexpr char kUsage[] =
     "usage: manifest [OPTION]... DIR\n"
     "  --no-owner      leave out user and group\n"
+    "  --no-flags      leave out the flags of chattr(1)\n"
     "  --no-mtime      leave out modification times\n"
     "  --no-holes      leave out where files have data\n"
     "  --no-special    leave out devices, FIFOs and sockets\n"
@@ -523,6 +526,7 @@ constexpr char kUsage[] =
 Options parse(int argc, char** argv) {
   static const option kOptions[] = {
       {"no-owner", no_argument, nullptr, 'o'},
+      {"no-flags", no_argument, nullptr, 'f'},
       {"no-mtime", no_argument, nullptr, 'm'},
       {"no-holes", no_argument, nullptr, 'h'},
       {"no-special", no_argument, nullptr, 's'},
@@ -534,6 +538,7 @@ Options parse(int argc, char** argv) {
   for (int c; (c = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     switch (c) {
       case 'o': options.owner = false; break;
+      case 'f': options.flags = false; break;
       case 'm': options.mtime = false; break;
       case 'h': options.holes = false; break;
       case 's': options.special = false; break;
