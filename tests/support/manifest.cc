@@ -525,14 +525,10 @@ constexpr char kUsage[] =
 
 Options parse(int argc, char** argv) {
   static const option kOptions[] = {
-      {"no-owner", no_argument, nullptr, 'o'},
-      {"no-flags", no_argument, nullptr, 'f'},
-      {"no-mtime", no_argument, nullptr, 'm'},
-      {"no-holes", no_argument, nullptr, 'h'},
-      {"no-special", no_argument, nullptr, 's'},
-      {"exclude", required_argument, nullptr, 'x'},
-      {"help", no_argument, nullptr, 'u'},
-      {nullptr, 0, nullptr, 0},
+      {"no-owner", no_argument, nullptr, 'o'},   {"no-flags", no_argument, nullptr, 'f'},
+      {"no-mtime", no_argument, nullptr, 'm'},   {"no-holes", no_argument, nullptr, 'h'},
+      {"no-special", no_argument, nullptr, 's'}, {"exclude", required_argument, nullptr, 'x'},
+      {"help", no_argument, nullptr, 'u'},       {nullptr, 0, nullptr, 0},
   };
   Options options;
   for (int c; (c = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
