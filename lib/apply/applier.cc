@@ -101,9 +101,10 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   size_t joined = joined_.size();
   Status status = std::visit(Visitor{*this}, record);
   if (status && next == Next::kOther) status = settle_directory();
-  bool ends_here = !status && status.error().kind != Kind::kSystem;
-  if (ends_here) {
-    static_cast<void>(settle_directory().ok());
+  bool is_refused = !status && status.error().kind != Kind::kSystem;
+  if (is_refused) {
+    is_whole_before_ = settle_directory().ok() && !owes_mtime_;
+    owes_mtime_ = false;
     owed_directory_.clear();
     joined_.clear();
   }

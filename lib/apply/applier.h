@@ -31,6 +31,8 @@ class Applier {
   };
   // One decoded record. `again`: it may have been done before, in part or whole.
   Status apply(const format::Frame& frame, const format::Record& record, bool again, Next next);
+  // Behind a frame that did not fit: whether nothing is missing of what came before it.
+  bool is_whole_before() const { return is_whole_before_; }
 
  private:
   struct Visitor;
@@ -119,6 +121,7 @@ class Applier {
   bool owes_mtime_ = false;       // of the file of the last frame
   std::string owed_directory_;    // whose mtime is to be set; empty: none
   format::Time owed_directory_mtime_;
+  bool is_whole_before_ = true;
 };
 
 }  // namespace tfs::apply

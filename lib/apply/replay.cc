@@ -261,11 +261,11 @@ Status Replay::run(const Item& item) {
   if (applier_ == nullptr) {
     tell_(frame, record);
   } else if (!is_applied_) {
-    bool again = state_->is_pending(seq), is_first = group_size_ == 0;
+    bool again = state_->is_pending(seq);
     Applier::Next next = next_of(item);
     state_->begin(seq);
     Status status = applier_->apply(frame, record, again, next);
-    if (!status && status.error().kind != Kind::kSystem && !again && is_first) state_->abandon();
+    if (!status && status.error().kind != Kind::kSystem && !again) TFS_TRY(refuse(seq));
     if (!status && status.error().kind == Kind::kMismatch && !scan_->is_forcing() && !scan_->is_running())
       return need_scan(status.error());
     TFS_TRY(std::move(status));
@@ -280,6 +280,16 @@ Status Replay::run(const Item& item) {
   applied_ = seq;
   is_done_ = is_done_ || std::holds_alternative<format::End>(record) || is_at_stop();
   return {};
+}
+
+// The frame does not fit and has changed nothing: it must not be taken for one that was done before. Those that would be done again
+// together with it have been applied.
+Status Replay::refuse(uint64_t seq) {
+  if (group_size_ > 0) state_->finish(seq - 1);
+  if (!applier_->is_whole_before()) state_->doubt_all();
+  state_->abandon();
+  group_size_ = 0;
+  return state_->write_bad_news();
 }
 
 // For the list of what is in doubt, and for those who ask how it goes.

@@ -55,6 +55,7 @@ class Replay {
   Status join(const format::Hello& hello);
   Status attach(uint64_t first);
   Status run(const Item& item);
+  Status refuse(uint64_t seq);
   bool is_at_stop() const;
   Status need_scan(const Error& why);
   void ask_for_scan();
