@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <type_traits>
 
@@ -12,6 +13,11 @@
 #include "lib/format/rel_path.h"
 
 namespace tfs::apply {
+namespace {
+
+constexpr size_t kMaxOwed = 32;  // directories
+
+}  // namespace
 
 // What a call says of an object that is not of the type that it will have once it is described.
 bool is_wrong_kind(const Error& error) {
@@ -100,12 +106,13 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   if (!is_root_) TFS_TRY(way_.open(record));
   size_t joined = joined_.size();
   Status status = std::visit(Visitor{*this}, record);
-  if (status && next == Next::kOther) status = settle_directory();
+  if (status && next == Next::kOther) status = settle_directories();
   bool is_refused = !status && status.error().kind != Kind::kSystem;
   if (is_refused) {
-    is_whole_before_ = settle_directory().ok() && !owes_mtime_;
+    is_whole_before_ = settle_directories().ok() && !owes_mtime_;
     owes_mtime_ = false;
-    owed_directory_.clear();
+    owed_.clear();
+    forget_births();
     joined_.clear();
   }
   if (!is_root_) {
@@ -138,39 +145,64 @@ Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, 
   return {};
 }
 
-// Owner before mode, since chown takes set-id bits; ACLs after the mode, since they change it to what it was; times last. Only what
-// differs is set, for most is as it should be where the object was made with its mode.
+// Owner before mode, since chown takes set-id bits; ACLs after the mode, since they change it to what it was; the mtime is the caller's.
+// Only what differs is set, for most is as it should be where the object was made with its mode.
 Status Applier::dress(int fd, const Birth& birth, const Object& target, Descriptor kind) {
-  struct stat st;
-  if (::fstat(fd, &st) != 0) return at_object("apply.birth.stat", errno, "read", target);
-  bool chowns = policy_.sets_owner && (st.st_uid != birth.uid || st.st_gid != birth.gid);
+  Tree::Known is = TFS_TRY(found_at_birth(fd, birth, target));
+  bool chowns = policy_.sets_owner && (is.uid != birth.uid || is.gid != birth.gid);
   if (chowns) {
     if (int error = set_owner(fd, birth.uid, birth.gid, kind))
       return at_object("apply.birth.chown", error, "set the owner of", target);
   }
-  bool keeps_mode = (st.st_mode & 07777) == (birth.mode & 07777) && !(chowns && (birth.mode & 07000) != 0);
+  bool keeps_mode = (is.mode & 07777) == (birth.mode & 07777) && !(chowns && (birth.mode & 07000) != 0);
   if (!keeps_mode) {
     if (int error = set_mode(fd, birth.mode, kind)) return at_object("apply.birth.chmod", error, "set the mode of", target);
   }
   ByteView xattrs = birth.xattrs, value;
   std::string_view name;
   while (format::next_xattr(xattrs, name, value)) TFS_TRY(store_xattr(fd, name, value, target));
-  if (goes_on()) return {};
-  if (int error = set_mtime(fd, birth.mtime, kind)) return at_object("apply.birth.utimens", error, "set the times of", target);
   return {};
 }
 
-// Once for all files that are born there one after the other.
+// What the kernel made of it: the same as of the one before it, where that was asked for alike in the same directory, and nothing has
+// come between that could change the directory.
+Result<Tree::Known> Applier::found_at_birth(int fd, const Birth& birth, const Object& target) {
+  std::string_view parent = target.path.empty() ? std::string_view() : format::parent_of(target.path);
+  Found& found = found_[S_ISDIR(birth.mode) ? 1 : 0];
+  if (!again_ && !parent.empty() && found.parent == parent && found.mode == birth.mode) return found.is;
+  struct stat st;
+  if (::fstat(fd, &st) != 0) return at_object("apply.birth.stat", errno, "read", target);
+  Tree::Known is{st.st_mode, st.st_uid, st.st_gid};
+  found = {again_ ? std::string() : std::string(parent), birth.mode, is};
+  return is;
+}
+
+void Applier::forget_births(std::string_view parent) {
+  for (Found& found : found_) {
+    if (parent.empty() || found.parent == parent) found.parent.clear();
+  }
+}
+
+// Once for all that is born there one after the other.
 Status Applier::touch_directory_later(std::string_view path, const format::Time& mtime) {
-  owed_directory_ = path;
-  owed_directory_mtime_ = mtime;
+  auto owed = std::find_if(owed_.rbegin(), owed_.rend(), [path](const Owed& o) { return o.path == path; });
+  if (owed != owed_.rend()) {
+    owed->mtime = mtime;
+    return {};
+  }
+  if (owed_.size() >= kMaxOwed) TFS_TRY(settle_directories());
+  owed_.push_back({std::string(path), mtime});
   return {};
 }
 
-Status Applier::settle_directory() {
-  if (owed_directory_.empty()) return {};
-  TFS_TRY(touch_directory(owed_directory_, owed_directory_mtime_));
-  owed_directory_.clear();
+void Applier::drop_owed(std::string_view path) {
+  std::erase_if(owed_, [path](const Owed& owed) { return owed.path == path; });
+}
+
+Status Applier::settle_directories() {
+  for (const Owed& owed : owed_) TFS_TRY(touch_directory(owed.path, owed.mtime));
+  owed_.clear();
+  forget_births();
   return {};
 }
 
@@ -199,7 +231,7 @@ Status Applier::after_content(int fd, const format::Time& mtime, uint32_t mode, 
   if (is_noted && ::fstat(fd, &st) == 0) before = state_.lifted(st.st_ino);
   if (before && mode == 0) mode = *before & 07777;
   if (mode != 0) {
-    tree_.forget_known(target.id);
+    tree_.forget_known(target);
     if (int error = set_mode(fd, mode & 07777, Descriptor::kOpen))
       return at_object("apply.content.chmod", error, "set the mode of", target);
   }

@@ -25,14 +25,17 @@ class Applier {
   // What comes behind a frame, and is applied, or done again, together with it.
   enum class Next {
     kOther,      // nothing
-    kDirectory,  // a change or the birth of a file in the same directory, whose mtime is left to that
-    kFile,       // a change of the same file, whose mtime is left to that as well
+    kElsewhere,  // a birth or a change of a file or directory; the mtimes of directories are left to that
+    kDirectory,  // the same, of what stands in the same directory
+    kFile,       // a change of the same object, whose mtime is left to that as well
     kWrite,      // a WRITE that begins where this one ends; the data of both go to the file together
   };
   // One decoded record. `again`: it may have been done before, in part or whole.
   Status apply(const format::Frame& frame, const format::Record& record, bool again, Next next);
   // Behind a frame that did not fit: whether nothing is missing of what came before it.
   bool is_whole_before() const { return is_whole_before_; }
+  // Whether there may be a kElsewhere: an ordinary user's directories are open only while a frame is about what is in them.
+  bool goes_elsewhere() const { return is_root_; }
 
  private:
   struct Visitor;
@@ -41,7 +44,6 @@ class Applier {
   // What a new object was born with.
   struct Birth {
     uint32_t mode, uid, gid;
-    format::Time mtime;
     ByteView xattrs;
   };
 
@@ -84,11 +86,14 @@ class Applier {
 
   Object object(std::string_view path) const { return {path, id_}; }
   Status dress(int fd, const Birth& birth, const Object& object, Descriptor kind = Descriptor::kAny);
+  Result<Tree::Known> found_at_birth(int fd, const Birth& birth, const Object& object);
   Status keep(const Place& place, uint64_t id, const Object& object);
   bool goes_on() const { return next_ == Next::kFile || next_ == Next::kWrite; }
   Status touch_directory(std::string_view path, const format::Time& mtime);
   Status touch_directory_later(std::string_view path, const format::Time& mtime);
-  Status settle_directory();
+  void drop_owed(std::string_view path);
+  Status settle_directories();
+  void forget_births(std::string_view parent = {});  // all without one
   Status before_content(int fd);
   Status after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& object);
   Status store_xattr(int path_fd, std::string_view name, ByteView value, const Object& object);
@@ -118,9 +123,18 @@ class Applier {
   bool again_ = false;
   Next next_ = Next::kOther;
   std::vector<ByteView> joined_;  // data of WRITE frames before this one that go to the file with its own
-  bool owes_mtime_ = false;       // of the file of the last frame
-  std::string owed_directory_;    // whose mtime is to be set; empty: none
-  format::Time owed_directory_mtime_;
+  bool owes_mtime_ = false;       // of the object of the last frame
+  struct Owed {
+    std::string path;
+    format::Time mtime;
+  };
+  std::vector<Owed> owed_;  // directories whose mtimes are to be set
+  struct Found {
+    std::string parent;  // empty: nothing
+    uint32_t mode;       // asked for
+    Tree::Known is;
+  };
+  Found found_[2];  // what an object, or a directory, that was born with these was found to be
   bool is_whole_before_ = true;
 };
 

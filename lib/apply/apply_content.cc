@@ -155,11 +155,11 @@ Status Applier::set_attr(const format::SetAttr& r) {
       fd = opened.get();
     }
     uint32_t unchanged = static_cast<uint32_t>(-1);
-    std::optional<Tree::Known>* known = tree_.known(id_);
+    std::optional<Tree::Known>* known = is_directory ? tree_.known_directory(r.path) : tree_.known_file(id_);
     Tree::Known here = known != nullptr && *known ? **known : Tree::Known{0, unchanged, unchanged};
     uint32_t uid = r.valid & format::kSetUid ? r.uid : here.uid, gid = r.valid & format::kSetGid ? r.gid : here.gid;
     if (policy_.sets_owner && (uid != here.uid || gid != here.gid)) {
-      tree_.forget_known(id_);
+      tree_.forget_known(target);
       here = {0, uid, gid};  // set-id bits have gone
       if (int error = set_owner(fd, uid, gid, kind)) return at_object("apply.setattr.chown", error, "set the owner of", target);
     }
@@ -169,11 +169,13 @@ Status Applier::set_attr(const format::SetAttr& r) {
     }
     if (known != nullptr && here.mode != 0 && here.uid != unchanged && here.gid != unchanged && !scan_->is_running())
       *known = here;
+    if (is_directory) forget_births(r.path);
     bool sets_mtime = ((r.valid & format::kSetMtime) || owes_mtime_) && !goes_on();
     if (sets_mtime || (r.valid & format::kSetAtime)) {
       int error = set_times(fd, r.valid & format::kSetAtime ? &r.atime : nullptr, sets_mtime ? &r.mtime : nullptr, kind);
       if (error != 0) return at_object("apply.setattr.utimens", error, "set the times of", target);
     }
+    if (is_directory && sets_mtime) drop_owed(r.path);
     return {};
   });
 }
@@ -182,7 +184,7 @@ Status Applier::set_xattr(const format::SetXattr& r) {
   Object target = object(r.path);
   return lifting(target, [&]() -> Status {
     sys::Fd fd = TFS_TRY(tree_.open_path(target));
-    tree_.forget_known(id_);
+    tree_.forget_known(target);
     TFS_TRY(store_xattr(fd.get(), r.name, r.value, target));
     if (r.mode != 0) {
       if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.setxattr.chmod", error, "set the mode of", target);
@@ -196,7 +198,7 @@ Status Applier::remove_xattr(const format::RemoveXattr& r) {
   if (!wants_xattr(r.name)) return {};
   return lifting(target, [&]() -> Status {
     sys::Fd fd = TFS_TRY(tree_.open_path(target));
-    tree_.forget_known(id_);
+    tree_.forget_known(target);
     if (::removexattr(proc_path(fd.get()).c_str(), std::string(r.name).c_str()) != 0 && !(again_ && errno == ENODATA)) {
       return at_fd("apply.removexattr.call", errno, "remove the attribute " + std::string(r.name) + " of", fd.get(), target);
     }

@@ -43,10 +43,12 @@ Status Applier::create(const format::Create& r) {
     if (was_there) fd = TFS_TRY(path_fd(at, target));
     if (!fd.is_open()) return at_object("apply.create.open", errno, "create", target);
     Descriptor kind = was_there ? Descriptor::kAny : Descriptor::kOpen;
-    TFS_TRY(dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target, kind));
+    TFS_TRY(dress(fd.get(), {r.mode, r.uid, r.gid, r.xattrs}, target, kind));
+    if (int error = goes_on() ? 0 : set_mtime(fd.get(), r.mtime, kind))
+      return at_object("apply.create.utimens", error, "set the times of", target);
     if (was_there) return {};
     tree_.keep_open(id_, std::move(fd));
-    if (policy_.sets_owner && !scan_->is_running()) *tree_.known(id_) = Tree::Known{r.mode, r.uid, r.gid};
+    if (policy_.sets_owner && !scan_->is_running()) *tree_.known_file(id_) = Tree::Known{r.mode, r.uid, r.gid};
     return {};
   };
   if (r.path.empty()) return make();
@@ -62,9 +64,13 @@ Status Applier::mkdir(const format::Mkdir& r) {
       return at_object("apply.mkdir.mkdir", errno, "make the directory", target);
     }
     int fd = TFS_TRY(tree_.directory(r.path));
-    return dress(fd, {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
+    TFS_TRY(dress(fd, {r.mode, r.uid, r.gid, r.xattrs}, target));
+    std::optional<Tree::Known>* known = tree_.known_directory(r.path);
+    if (known != nullptr && policy_.sets_owner && !scan_->is_running()) *known = Tree::Known{r.mode, r.uid, r.gid};
+    return {};
   }));
-  return touch_directory(parent_of(r.path), r.parent_mtime);
+  TFS_TRY(touch_directory_later(r.path, r.mtime));
+  return touch_directory_later(parent_of(r.path), r.parent_mtime);
 }
 
 Status Applier::mknod(const format::Mknod& r) {
@@ -76,7 +82,9 @@ Status Applier::mknod(const format::Mknod& r) {
       return at_object("apply.mknod.mknod", errno, "make the special file", target);
     }
     sys::Fd fd = TFS_TRY(path_fd(at, target));
-    return dress(fd.get(), {r.mode, r.uid, r.gid, r.mtime, r.xattrs}, target);
+    TFS_TRY(dress(fd.get(), {r.mode, r.uid, r.gid, r.xattrs}, target));
+    if (int error = set_mtime(fd.get(), r.mtime)) return at_object("apply.mknod.utimens", error, "set the times of", target);
+    return {};
   }));
   return touch_directory(parent_of(r.path), r.parent_mtime);
 }
@@ -93,10 +101,11 @@ Status Applier::symlink(const format::Symlink& r) {
       if (int error = set_owner(fd.get(), r.uid, r.gid))
         return at_object("apply.symlink.chown", error, "set the owner of", target);
     }
-    if (int error = set_mtime(fd.get(), r.mtime)) return at_object("apply.symlink.utimens", error, "set the times of", target);
+    if (int error = goes_on() ? 0 : set_mtime(fd.get(), r.mtime))
+      return at_object("apply.symlink.utimens", error, "set the times of", target);
     return {};
   }));
-  return touch_directory(parent_of(r.path), r.parent_mtime);
+  return touch_directory_later(parent_of(r.path), r.parent_mtime);
 }
 
 Status Applier::link(const format::Link& r) {

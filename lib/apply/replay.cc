@@ -89,23 +89,28 @@ Status Replay::finish() const {
 namespace {
 
 // So many frames at most count as applied together: how far the mirror is, is told between.
-constexpr uint32_t kLargestGroup = 500;
+constexpr uint32_t kLargestGroup = 100;
 
-// What a frame does to a file's content or attributes can be done again as often as need be, together with what follows it.
+// What a frame does to content or attributes can be done again as often as need be, together with what follows it; so can a birth, as
+// long as no name goes.
 template <class R>
-constexpr bool kIsChangeOfFile = std::is_same_v<R, format::Write> || std::is_same_v<R, format::Truncate> ||
-                                 std::is_same_v<R, format::SetAttr> || std::is_same_v<R, format::Fallocate>;
+constexpr bool kIsChange = std::is_same_v<R, format::Write> || std::is_same_v<R, format::Truncate> ||
+                           std::is_same_v<R, format::SetAttr> || std::is_same_v<R, format::Fallocate>;
+template <class R>
+constexpr bool kIsBirth =
+    std::is_same_v<R, format::Create> || std::is_same_v<R, format::Mkdir> || std::is_same_v<R, format::Symlink>;
 
-// The path of such a frame, or of the birth of a file; empty for all others, and for what has no name.
-std::string_view path_of_file(const Record& record, bool& is_birth) {
-  return std::visit(
+// The path of such a frame; empty for all others, for what has no name, and for the root.
+std::string_view path_of(const Record& record, bool& is_birth) {
+  std::string_view path = std::visit(
       [&is_birth](const auto& r) -> std::string_view {
         using R = std::decay_t<decltype(r)>;
-        is_birth = std::is_same_v<R, format::Create>;
-        if constexpr (kIsChangeOfFile<R> || std::is_same_v<R, format::Create>) return r.path;
+        is_birth = kIsBirth<R>;
+        if constexpr (kIsChange<R> || kIsBirth<R>) return r.path;
         return {};
       },
       record);
+  return path == "." ? std::string_view() : path;
 }
 
 bool is_continued(const Record& record, const Record& next) {
@@ -115,8 +120,8 @@ bool is_continued(const Record& record, const Record& next) {
 
 }  // namespace
 
-// Whether the frame behind this one is about the same file, or the same directory, so that both, and more of them, count as applied
-// together. All of them are done again in their order where one was cut off: so each must come to the same when it is done twice.
+// Whether this frame and the one behind it, and more of them, count as applied together. All of them are done again in their order where
+// one was cut off: so each must come to the same when it is done twice.
 Applier::Next Replay::next_of(const Item& item) const {
   using Next = Applier::Next;
   if (!has_next_ || scan_->is_running() || scan_->is_forcing() || group_size_ >= kLargestGroup) return Next::kOther;
@@ -125,13 +130,13 @@ Applier::Next Replay::next_of(const Item& item) const {
   if (next.frame.header.seq != seq + 1) return Next::kOther;
   if (options_.until && options_.until->seq == seq) return Next::kOther;
   bool is_birth = false, is_next_birth = false;
-  std::string_view path = path_of_file(item.record, is_birth), next_path = path_of_file(next.record, is_next_birth);
+  std::string_view path = path_of(item.record, is_birth), next_path = path_of(next.record, is_next_birth);
   if (path.empty() || next_path.empty()) return Next::kOther;
   if (!is_next_birth && path == next_path && next.frame.header.id == item.frame.header.id) {
     return is_continued(item.record, next.record) ? Next::kWrite : Next::kFile;
   }
-  return format::parent_of(path) == format::parent_of(next_path) && next_path != "." && path != "." ? Next::kDirectory
-                                                                                                    : Next::kOther;
+  if (format::parent_of(path) == format::parent_of(next_path)) return Next::kDirectory;
+  return applier_->goes_elsewhere() ? Next::kElsewhere : Next::kOther;
 }
 
 Status Replay::take(const Item& item) {

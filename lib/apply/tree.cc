@@ -110,13 +110,22 @@ Result<sys::Fd> Tree::open_beneath(std::string_view path, uint64_t flags) {
   }
 }
 
+// From the directory that it is in, where that is open.
+Result<sys::Fd> Tree::open_directory(std::string_view path) {
+  auto parent = directory_index_.find(format::parent_of(path));
+  if (parent == directory_index_.end()) return open_beneath(path, O_PATH | O_DIRECTORY);
+  int fd = open_in(parent->second->fd.get(), std::string(format::name_of(path)).c_str(), O_PATH | O_DIRECTORY);
+  if (fd < 0) return at_object("apply.tree.open", errno, "open", {path, 0});
+  return sys::Fd(fd);
+}
+
 Result<int> Tree::directory(std::string_view path) {
   if (path == ".") return root_.get();
   if (is_own(path)) return names_own();
   auto found = directory_index_.find(path);
   if (found == directory_index_.end()) {
-    sys::Fd fd = TFS_TRY(open_beneath(path, O_PATH | O_DIRECTORY));
-    directories_.push_front({std::string(path), std::move(fd)});
+    sys::Fd fd = TFS_TRY(open_directory(path));
+    directories_.push_front({std::string(path), std::move(fd), {}});
     found = directory_index_.emplace(directories_.front().path, directories_.begin()).first;
     if (directories_.size() > kOpenDirectories) {
       directory_index_.erase(directories_.back().path);
@@ -187,13 +196,20 @@ int Tree::open_file(uint64_t id) {
   return found == file_index_.end() ? -1 : found->second->fd.get();
 }
 
-std::optional<Tree::Known>* Tree::known(uint64_t id) {
+std::optional<Tree::Known>* Tree::known_file(uint64_t id) {
   auto found = file_index_.find(id);
   return found == file_index_.end() ? nullptr : &found->second->known;
 }
 
-void Tree::forget_known(uint64_t id) {
-  if (std::optional<Known>* known = this->known(id)) known->reset();
+std::optional<Tree::Known>* Tree::known_directory(std::string_view path) {
+  auto found = directory_index_.find(path);
+  return found == directory_index_.end() ? nullptr : &found->second->known;
+}
+
+void Tree::forget_known(const Object& object) {
+  for (std::optional<Known>* known : {known_file(object.id), known_directory(object.path)}) {
+    if (known != nullptr) known->reset();
+  }
 }
 
 void Tree::keep_open(uint64_t id, sys::Fd fd) {

@@ -60,12 +60,14 @@ class Tree {
   // A file that has just been made, open to be read and written.
   void keep_open(uint64_t id, sys::Fd fd);
 
-  // What the attributes of a file that is open are, where this program has set them: what they are already need not be set again.
+  // What the attributes of a file or directory that is open are, where this program has set them: what they are already need not be set
+  // again.
   struct Known {
     uint32_t mode, uid, gid;
   };
-  std::optional<Known>* known(uint64_t id);  // null where the file is not open; good until the next call
-  void forget_known(uint64_t id);
+  std::optional<Known>* known_file(uint64_t id);                 // null where it is not open; good until the next call
+  std::optional<Known>* known_directory(std::string_view path);  // the same; null for the root
+  void forget_known(const Object& object);
 
   // Makes the directories on the way to `path` where they are missing or something else is in their place (a scan's repair).
   Status make_parents(std::string_view path);
@@ -77,6 +79,7 @@ class Tree {
 
  private:
   Result<sys::Fd> open_beneath(std::string_view path, uint64_t flags);
+  Result<sys::Fd> open_directory(std::string_view path);
   int open_to_write(const Place& at);
 
   struct File {
@@ -87,6 +90,7 @@ class Tree {
   struct Directory {
     std::string path;
     sys::Fd fd;
+    std::optional<Known> known;
   };
   sys::Fd root_;
   State& state_;

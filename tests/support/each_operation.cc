@@ -56,6 +56,10 @@ void set_inode_flags(const char* name, int flags, bool adds) {
   MUST(::close(fd));
 }
 
+// In its binary form: user::rwx, user:33:rw-, group::r-x, mask::rwx, other::---
+constexpr unsigned char acl[] = {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,   6,  0, 33, 0, 0,   0,   4,   0,
+                                 5, 0, 255, 255, 255, 255, 16, 0, 7,   0,   255, 255, 255, 255, 32, 0, 0,  0, 255, 255, 255, 255};
+
 void objects() {
   MUST(::mkdir("d", 0755));
   MUST(::mkdir("d/e", 02775));
@@ -170,9 +174,6 @@ void attributes() {
   MUST(::setxattr("copy", "user.b", std::string(300, 'b').data(), 300, XATTR_CREATE));
   MUST(::setxattr("d", "trusted.t", "t", 1, 0));
   MUST(::removexattr("copy", "user.a"));
-  // ACLs in their binary form: user::rwx, user:33:rw-, group::r-x, mask::rwx, other::---
-  const unsigned char acl[] = {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,   6,  0, 33, 0, 0,   0,   4,   0,
-                               5, 0, 255, 255, 255, 255, 16, 0, 7,   0,   255, 255, 255, 255, 32, 0, 0,  0, 255, 255, 255, 255};
   if (may(::setxattr("copy", "system.posix_acl_access", acl, sizeof acl, 0))) {
     MUST(::setxattr("d/e", "system.posix_acl_default", acl, sizeof acl, 0));
     make("d/e/inherits", "acl", 0666);
@@ -198,6 +199,45 @@ void inode_flags() {
   set_inode_flags("fixed", FS_IMMUTABLE_FL, false);
   set_inode_flags("grows", FS_APPEND_FL, false);
   MUST(::unlink("fixed"));
+}
+
+// What a mirror applies together, in more directories than it leaves without their mtimes meanwhile.
+void births() {
+  timespec times[] = {{1000, 1}, {1'200'000'000, 333}};
+  auto path_of = [](int n) { return "births/" + std::string(n % 3 == 2 ? "0/" : "") + std::to_string(n); };
+  MUST(::mkdir("births", 0755));
+  for (int n = 0; n < 36; n++) {
+    std::string path = path_of(n);
+    MUST(::mkdir(path.c_str(), 0700));
+    if (n % 4 == 0) MUST(::symlink("target", (path + "/symlink").c_str()));
+    make((path + "/file").c_str(), "content");
+    if (n % 5 == 1) make((path + "/other").c_str(), "", 0600);
+    if (n % 8 == 0) MUST(::lchown((path + "/symlink").c_str(), 3, 4));
+  }
+  for (int n = 35; n >= 0; n--) {
+    std::string path = path_of(n);
+    if (n % 2 == 0) MUST(::chmod(path.c_str(), 0755));
+    if (n % 4 < 2) MUST(::utimensat(AT_FDCWD, path.c_str(), times, 0));
+    if (n % 6 == 1) make((path + "/late").c_str(), "later");
+  }
+  // The group of a new file comes from its directory, or from who makes it.
+  MUST(::mkdir("births/group", 0755));
+  MUST(::chown("births/group", 0, 5));
+  MUST(::chmod("births/group", 02755));
+  make("births/group/of directory", "");
+  MUST(::mkdir("births/group/inherits", 0755));
+  MUST(::chmod("births/group", 0755));
+  MUST(::setegid(5));
+  make("births/group/of maker", "");
+  MUST(::mkdir("births/group/too", 0755));
+  MUST(::setegid(0));
+  make("births/group/of root", "");
+  // An attribute may change the mode that was given.
+  MUST(::mkdir("births/acl", 0750));
+  if (may(::setxattr("births/acl", "system.posix_acl_access", acl, sizeof acl, 0))) {
+    MUST(::removexattr("births/acl", "system.posix_acl_access"));
+  }
+  MUST(::chmod("births/acl", 0750));
 }
 
 // Root goes into all; an ordinary user's mirror has to open to itself what is closed to its owner.
@@ -246,6 +286,7 @@ int main(int argc, char** argv) {
   content();
   attributes();
   inode_flags();
+  births();
   closed();
   return 0;
 }
