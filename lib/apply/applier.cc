@@ -107,14 +107,7 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   size_t joined = joined_.size();
   Status status = std::visit(Visitor{*this}, record);
   if (status && next == Next::kOther) status = settle_directories();
-  bool is_refused = !status && status.error().kind != Kind::kSystem;
-  if (is_refused) {
-    is_whole_before_ = settle_directories().ok() && !owes_mtime_;
-    owes_mtime_ = false;
-    owed_.clear();
-    forget_births();
-    joined_.clear();
-  }
+  if (!status) settle();  // while the way there is open
   if (!is_root_) {
     Status closed = way_.close();
     if (status) status = std::move(closed);
@@ -122,6 +115,15 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   if (!status && joined_.size() > joined) joined_.resize(joined);  // it is done again, and then brings its data again
   if (status) owes_mtime_ = goes_on();                             // else it still owes what the frame before has left to it
   return status;
+}
+
+bool Applier::settle() { return settle_directories().ok() && !owes_mtime_; }
+
+void Applier::drop_rest() {
+  owes_mtime_ = false;
+  owed_.clear();
+  forget_births();
+  joined_.clear();
 }
 
 // --- shared pieces

@@ -32,8 +32,10 @@ class Applier {
   };
   // One decoded record. `again`: it may have been done before, in part or whole.
   Status apply(const format::Frame& frame, const format::Record& record, bool again, Next next);
-  // Behind a frame that did not fit: whether nothing is missing of what came before it.
-  bool is_whole_before() const { return is_whole_before_; }
+  // Behind a frame that failed: does what those before it had left to it. False where that takes the frame itself.
+  bool settle();
+  // The frame is not done again: nothing is left to another one.
+  void drop_rest();
   // Whether there may be a kElsewhere: an ordinary user's directories are open only while a frame is about what is in them.
   bool goes_elsewhere() const { return is_root_; }
 
@@ -135,7 +137,6 @@ class Applier {
     Tree::Known is;
   };
   Found found_[2];  // what an object, or a directory, that was born with these was found to be
-  bool is_whole_before_ = true;
 };
 
 }  // namespace tfs::apply

@@ -142,7 +142,10 @@ Applier::Next Replay::next_of(const Item& item) const {
 Status Replay::take(const Item& item) {
   const Frame& frame = item.frame;
   const Record& record = item.record;
-  TFS_TRY(sequence_.take(frame, record));
+  if (Status status = sequence_.take(frame, record); !status) {
+    end_group();
+    return status;
+  }
   if (const auto* hello = std::get_if<format::Hello>(&record)) return join(*hello);
 
   uint64_t first = frame.header.seq;
@@ -270,7 +273,8 @@ Status Replay::run(const Item& item) {
     Applier::Next next = next_of(item);
     state_->begin(seq);
     Status status = applier_->apply(frame, record, again, next);
-    if (!status && status.error().kind != Kind::kSystem && !again) TFS_TRY(refuse(seq));
+    if (!status) end_group();
+    if (!status && status.error().kind != Kind::kSystem) TFS_TRY(refuse(again));
     if (!status && status.error().kind == Kind::kMismatch && !scan_->is_forcing() && !scan_->is_running())
       return need_scan(status.error());
     TFS_TRY(std::move(status));
@@ -287,13 +291,24 @@ Status Replay::run(const Item& item) {
   return {};
 }
 
-// The frame does not fit and has changed nothing: it must not be taken for one that was done before. Those that would be done again
-// together with it have been applied.
-Status Replay::refuse(uint64_t seq) {
-  if (group_size_ > 0) state_->finish(seq - 1);
-  if (!applier_->is_whole_before()) state_->doubt_all();
-  state_->abandon();
+// What has been applied before a frame that failed is not done again with it.
+void Replay::end_group() {
+  if (group_size_ == 0 || !applier_->settle()) return;
+  state_->finish(applied_);
   group_size_ = 0;
+}
+
+// The frame does not fit and, where it was not done before, has changed nothing: the next run must not take what is in its way for what it
+// has made.
+Status Replay::refuse(bool again) {
+  applier_->drop_rest();
+  if (again) return {};
+  if (group_size_ > 0) {
+    state_->finish(applied_);
+    state_->doubt_all();
+    group_size_ = 0;
+  }
+  state_->abandon();
   return state_->write_bad_news();
 }
 

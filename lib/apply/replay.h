@@ -55,7 +55,8 @@ class Replay {
   Status join(const format::Hello& hello);
   Status attach(uint64_t first);
   Status run(const Item& item);
-  Status refuse(uint64_t seq);
+  void end_group();
+  Status refuse(bool again);
   bool is_at_stop() const;
   Status need_scan(const Error& why);
   void ask_for_scan();
