@@ -121,10 +121,11 @@ bool is_continued(const Record& record, const Record& next) {
 }  // namespace
 
 // Whether this frame and the one behind it, and more of them, count as applied together. All of them are done again in their order where
-// one was cut off: so each must come to the same when it is done twice.
-Applier::Next Replay::next_of(const Item& item) const {
+// one was cut off: so each must come to the same when it is done twice. Then each counts by itself, lest a mirror that is killed again and
+// again get no further.
+Applier::Next Replay::next_of(const Item& item, bool again) const {
   using Next = Applier::Next;
-  if (!has_next_ || scan_->is_running() || scan_->is_forcing() || group_size_ >= kLargestGroup) return Next::kOther;
+  if (again || !has_next_ || scan_->is_running() || scan_->is_forcing() || group_size_ >= kLargestGroup) return Next::kOther;
   const Item& next = this->next();
   uint64_t seq = item.frame.header.seq;
   if (next.frame.header.seq != seq + 1) return Next::kOther;
@@ -270,7 +271,7 @@ Status Replay::run(const Item& item) {
     tell_(frame, record);
   } else if (!is_applied_) {
     bool again = state_->is_pending(seq);
-    Applier::Next next = next_of(item);
+    Applier::Next next = next_of(item, again);
     state_->begin(seq);
     Status status = applier_->apply(frame, record, again, next);
     if (!status) end_group();

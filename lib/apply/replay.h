@@ -51,7 +51,7 @@ class Replay {
   void pull();
   const Item& next() const { return items_[1 - here_]; }
   Status take(const Item& item);
-  Applier::Next next_of(const Item& item) const;
+  Applier::Next next_of(const Item& item, bool again) const;
   Status join(const format::Hello& hello);
   Status attach(uint64_t first);
   Status run(const Item& item);
