@@ -227,6 +227,7 @@ Status Replay::attach(uint64_t first) {
     applied_ = first - 1;
     if (state_ != nullptr && applier_ != nullptr) {
       format::Position here{sequence_.position().epoch, applied_};
+      if (begins_empty) scan_->let_go_all();
       begins_empty ? state_->begin_empty(here) : state_->set_unproved(here);
       is_vouched_ = !begins_empty;
     }

@@ -701,6 +701,11 @@ void Scan::let_go_others() {
   ::closedir(reading);
 }
 
+void Scan::let_go_all() {
+  held_.clear();
+  let_go_others();
+}
+
 void Scan::finish(Outcome shown) {
   bool exact = shown == Outcome::kExact;
   set_running(false);

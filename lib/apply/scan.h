@@ -69,6 +69,8 @@ class Scan {
   // The object of that id is nameless; those that are held and of which nothing is heard in a scan of the whole, are not any more.
   void note_held(uint64_t id) { held_.insert(id); }
   void note_let_go(uint64_t id) { held_.erase(id); }
+  // The mirror begins empty: what is held was another's.
+  void let_go_all();
   // What stands there is about to lose its last name.
   void name_goes(const Place& at);
   // A name has come into a directory that is being listed in several frames.

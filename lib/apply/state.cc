@@ -20,6 +20,7 @@
 #include "lib/apply/attributes.h"
 #include "lib/base/escape.h"
 #include "lib/sys/io.h"
+#include "lib/sys/message.h"
 #include "lib/sys/mount_id.h"
 
 namespace tfs::apply {
@@ -140,7 +141,7 @@ Result<State> State::open(const std::string& dir, int dir_fd) {
   if (::mkdirat(state.directory_.get(), "held", 0700) != 0 && errno != EEXIST) {
     return system_error("apply.state.held", errno, "unable to write " + escape(state.path_));
   }
-  TFS_TRY(state.begin_run());
+  TFS_TRY(state.begin_run(dir_fd));
   state.held_ =
       TFS_TRY(sys::open_at("apply.state.open_held", state.directory_.get(), "held", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   return state;
@@ -149,11 +150,17 @@ Result<State> State::open(const std::string& dir, int dir_fd) {
 Result<State> State::inspect(const std::string& dir, int dir_fd) {
   State state = TFS_TRY(open_directory(dir, dir_fd, false));
   TFS_TRY(state.map(false));
+  if (state.block_->root.differs_from(sys::identity_of(dir_fd)))
+    return system_error("apply.state.other", ENOENT, escape(state.path_) + " is about another directory");
   return state;
 }
 
-// What another start of the machine means, and the mark of this one.
-Status State::begin_run() {
+// What another directory, or another start of the machine means, and the marks of these.
+Status State::begin_run(int dir_fd) {
+  sys::settle_identity(dir_fd);
+  sys::FileIdentity root = sys::identity_of(dir_fd);
+  if (block_->root.differs_from(root)) forget_all();
+  block_->root = root;
   std::string boot = TFS_TRY(boot_id());
   bool was_restarted = std::strncmp(block_->boot_id, boot.c_str(), sizeof block_->boot_id) != 0;
   // A filesystem that has given up and was mounted again has lost what was not on disk as well. Another namespace has other mounts.
@@ -193,6 +200,16 @@ Status State::begin_run() {
   block_->activity = Activity::kNone;
   block_->pid = static_cast<uint32_t>(::getpid());
   return write_out();
+}
+
+// Of the objects in held/ a new beginning lets go, or a scan.
+void State::forget_all() {
+  if (has_position()) sys::say("this is not the directory that " + escape(path_) + " is about: what that says is forgotten");
+  set_unproved({});
+  block_->moved_ino = 0;
+  block_->has_opened = block_->is_mending = 0;
+  block_->source_time_ms = 0;
+  clear_all_lifted();
 }
 
 Status State::write_out() {

@@ -9,6 +9,8 @@
 // only what was synced is sure, so the position goes back to [synced], and whatever the frames behind it touch is in doubt until a
 // scan has shown it (doubts.h), unless the last program had closed its state, with all of it on disk. The kernel may write the file
 // before what it speaks of, so good news goes into it only once all else is on disk, and bad news is put on disk at once.
+//
+// All that is about one directory, [root], and not about another that has its name now: of that nothing is known.
 #pragma once
 
 #include <atomic>
@@ -19,6 +21,7 @@
 
 #include "lib/format/position.h"
 #include "lib/sys/fd.h"
+#include "lib/sys/file_identity.h"
 #include "lib/sys/lock_file.h"
 
 namespace tfs::apply {
@@ -69,6 +72,8 @@ struct StateBlock {
   std::atomic<uint32_t> pid;
   std::atomic<uint64_t> open_wants;
   char trouble[256];  // kStuck: why; text that may be torn
+
+  sys::FileIdentity root;  // the mirror; of which nothing is known where an older program has written this
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
 
@@ -78,7 +83,7 @@ class State {
 
   // Opens the state of the mirror `dir` (open at `dir_fd`), made if there is none. Locked: a second one is refused.
   static Result<State> open(const std::string& dir, int dir_fd);
-  // Only looks. kSystem/ENOENT where there is none.
+  // Only looks. kSystem/ENOENT where there is none, or that of another directory.
   static Result<State> inspect(const std::string& dir, int dir_fd);
 
   // Whether it can go on at position(): exact or not.
@@ -150,7 +155,8 @@ class State {
   };
   static Result<State> open_directory(const std::string& dir, int dir_fd, bool makes);
   Status map(bool makes);
-  Status begin_run();
+  Status begin_run(int dir_fd);
+  void forget_all();
   Status write_out();
   Status put_on_disk();
 
