@@ -59,14 +59,14 @@ Status dry_run(apply::State* state, const apply::ReplayOptions& options) {
 // The mirror, open for one stream after the other.
 class Mirror {
  public:
-  Mirror(sys::Fd root, apply::State& state, const MirrorOptions& options, int stop)
+  Mirror(sys::Fd root, apply::State& state, const MirrorOptions& options, const apply::TimeRange& times, int stop)
       : root_(root.get()),
         stop_(stop),
         state_(state),
         options_(options),
         tree_(std::move(root), state),
-        scan_(tree_, state, options.policy, wants_, options.replay.only_checks),
-        applier_(tree_, state, options.policy, scan_),
+        scan_(tree_, state, options.policy, wants_, options.replay.only_checks, times),
+        applier_(tree_, state, options.policy, scan_, must_hold(options, times)),
         upkeep_(state, options.dir, options.metrics, options.sync_ms) {}
 
   void send_wants_to(sys::Fd out) { wants_.attach(std::move(out)); }
@@ -90,6 +90,11 @@ class Mirror {
   }
 
  private:
+  // What the filesystem cannot hold is an error; but where it is compared or was given up.
+  static apply::TimeRange must_hold(const MirrorOptions& options, const apply::TimeRange& times) {
+    return options.policy.keeps_times && !options.replay.only_checks ? times : apply::TimeRange();
+  }
+
   const int root_, stop_;
   apply::State& state_;
   const MirrorOptions& options_;
@@ -214,12 +219,12 @@ Status look(const MirrorOptions& options, int root) {
 
 Status replay(sys::Fd root, const MirrorOptions& options) {
   apply::State state = TFS_TRY(apply::State::open(options.dir, root.get()));
-  TFS_TRY(apply::probe(state.directory_fd(), options.policy));
+  apply::TimeRange times = TFS_TRY(apply::probe(state.directory_fd(), options.policy));
   sys::Fd wants = TFS_TRY(open_wants(options.wants));
   TFS_TRY(watch_signals(options.command.empty()));
   Status status;
   {
-    Mirror mirror(std::move(root), state, options, stop_pipe[0]);
+    Mirror mirror(std::move(root), state, options, times, stop_pipe[0]);
     mirror.send_wants_to(std::move(wants));
     status =
         options.command.empty() ? mirror.play(STDIN_FILENO, -1).status : follow_command(mirror, state, options, stop_pipe[0]);

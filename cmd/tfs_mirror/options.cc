@@ -61,6 +61,9 @@ Status parse_options(int argc, char** argv, MirrorOptions& options) {
           {"--no-privileged-xattr", 0, "", "leave those of trusted. and security. out",
            cli::set_flag(policy.sets_privileged_xattrs, false)},
           {"--no-flags", 0, "", "leave the inode flags of chattr(1) out", cli::set_flag(policy.sets_flags, false)},
+          {"--coarse-times", 0, "", "set times as near as the filesystem can", cli::set_flag(policy.keeps_times, false)},
+          {"--trust-mtime", 0, "", "files of equal size and mtime are equal: a quick scan proves",
+           cli::set_flag(policy.trusts_mtime)},
           {"--unprivileged", 0, "", "all of --no-owner -special -privileged-xattr -flags",
            [&](std::string_view) -> Status {
              policy.sets_owner = policy.makes_devices = policy.sets_privileged_xattrs = policy.sets_flags = false;

@@ -92,8 +92,14 @@ struct Applier::Visitor {
   Status operator()(const format::Gap&) { return {}; }
 };
 
-Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan)
-    : tree_(tree), state_(state), scan_(&scan), way_(tree.root(), state), policy_(policy), is_root_(::geteuid() == 0) {
+Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan, const TimeRange& times)
+    : tree_(tree),
+      state_(state),
+      scan_(&scan),
+      way_(tree.root(), state),
+      policy_(policy),
+      times_(times),
+      is_root_(::geteuid() == 0) {
   ::umask(0);  // modes are given exactly
 }
 
@@ -105,7 +111,7 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   next_ = next;
   if (!is_root_) TFS_TRY(way_.open(record));
   size_t joined = joined_.size();
-  Status status = std::visit(Visitor{*this}, record);
+  Status status = times_.holds(record) ? std::visit(Visitor{*this}, record) : beyond(record);
   if (status && next == Next::kOther) status = settle_directories();
   if (!status) settle();  // while the way there is open
   if (!is_root_) {
@@ -115,6 +121,17 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   if (!status && joined_.size() > joined) joined_.resize(joined);  // it is done again, and then brings its data again
   if (status) owes_mtime_ = goes_on();                             // else it still owes what the frame before has left to it
   return status;
+}
+
+// A filesystem would take another time in its place, and say nothing.
+Status Applier::beyond(const format::Record& record) const {
+  auto path_of = [](const auto& r) -> std::string_view {
+    if constexpr (requires { r.path; }) return r.path;
+    return {};
+  };
+  return at_object("apply.applier.times", EOVERFLOW,
+                   "give a time that the mirror's filesystem cannot hold (see --coarse-times) to",
+                   object(std::visit(path_of, record)));
 }
 
 bool Applier::settle() { return settle_directories().ok() && !owes_mtime_; }

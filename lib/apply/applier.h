@@ -12,6 +12,7 @@
 #include "lib/apply/policy.h"
 #include "lib/apply/scan.h"
 #include "lib/apply/state.h"
+#include "lib/apply/time_range.h"
 #include "lib/apply/tree.h"
 #include "lib/apply/way.h"
 #include "lib/format/decode.h"
@@ -20,7 +21,8 @@ namespace tfs::apply {
 
 class Applier {
  public:
-  Applier(Tree& tree, State& state, const Policy& policy, Scan& scan);
+  // A time that is not in `times` is an error (kSystem/EOVERFLOW).
+  Applier(Tree& tree, State& state, const Policy& policy, Scan& scan, const TimeRange& times);
 
   // What comes behind a frame, and is applied, or done again, together with it.
   enum class Next {
@@ -86,6 +88,7 @@ class Applier {
   Status remove_xattr(const format::RemoveXattr& r);
   Status set_flags(const format::SetFlags& r);
 
+  Status beyond(const format::Record& record) const;
   Object object(std::string_view path) const { return {path, id_}; }
   Status dress(int fd, const Birth& birth, const Object& object, Descriptor kind = Descriptor::kAny);
   Result<Tree::Known> found_at_birth(int fd, const Birth& birth, const Object& object);
@@ -118,6 +121,7 @@ class Applier {
   Scan* const scan_;
   Way way_;
   const Policy policy_;
+  const TimeRange times_;
   const bool is_root_;
   uint64_t id_ = 0;
   uint64_t seq_ = 0;

@@ -30,8 +30,11 @@ int with_flags(int path_fd, unsigned long request, unsigned int& flags) {
 }  // namespace
 
 int set_mode(int fd, uint32_t mode, Descriptor kind) {
-  if (kind == Descriptor::kOpen) return ::fchmod(fd, mode & 07777) == 0 ? 0 : errno;
-  return sys::change_mode(fd, mode & 07777);
+  int error = kind != Descriptor::kOpen ? sys::change_mode(fd, mode & 07777) : ::fchmod(fd, mode & 07777) == 0 ? 0 : errno;
+  if (error != 0 || !(mode & S_ISGID)) return error;
+  // Of one who is not in the group, and has not CAP_FSETID, the kernel takes the rest and says nothing.
+  struct stat st;
+  return ::fstat(fd, &st) != 0 ? errno : st.st_mode & S_ISGID ? 0 : EPERM;
 }
 
 int set_owner(int fd, uint32_t uid, uint32_t gid, Descriptor kind) {

@@ -77,9 +77,7 @@ void Doubts::doubt_all() {
 void Doubts::scan_begins(std::string_view path, bool goes_on) {
   if (!goes_on) {
     Names lost = std::exchange(scanned_, {});
-    for (const std::string& name : lost) {
-      if (phase_ == Phase::kScanning && path != "." && names_.count(name) != 0) wants_->ask_scan(name);
-    }
+    if (path != ".") ask_again(lost);
   }
   scanned_.emplace(path);
   if (phase_ != Phase::kCollecting || path != marker_) return;
@@ -101,9 +99,10 @@ bool Doubts::expects_difference() {
   return std::ranges::all_of(scanned_, [&](const std::string& path) { return path == marker_ || names_.count(path) != 0; });
 }
 
-bool Doubts::scan_ends() {
+bool Doubts::scan_ends(bool are_proof) {
   Names scanned = std::exchange(scanned_, {});
-  if (phase_ == Phase::kNone) return false;
+  if (!are_proof) ask_again(scanned);
+  if (!are_proof || phase_ == Phase::kNone) return false;
   auto is_done = [&](const std::string& name) {
     return std::ranges::any_of(scanned, [&](const std::string& top) { return is_at_or_below(name, top); });
   };
@@ -111,6 +110,13 @@ bool Doubts::scan_ends() {
   if (scanned.count(".") == 0 && (phase_ != Phase::kScanning || !names_.empty())) return false;
   phase_ = Phase::kNone;
   return true;
+}
+
+// Those of these scans that are still needed.
+void Doubts::ask_again(const Names& names) {
+  for (const std::string& name : names) {
+    if (phase_ == Phase::kScanning && names_.count(name) != 0) wants_->ask_scan(name);
+  }
 }
 
 void Doubts::ask() {

@@ -44,8 +44,9 @@ class Doubts {
   void scan_begins(std::string_view path, bool goes_on);
   // A scan has found a difference: whether that says nothing about what is not in doubt.
   bool expects_difference();
-  // The scans that began since the last time have ended with all equal. True where nothing is in doubt any more.
-  bool scan_ends();
+  // The scans that began since the last time have ended with all equal, and prove it, or else have to be made again. True where nothing
+  // is in doubt any more.
+  bool scan_ends(bool are_proof);
 
   // Asks once more where no answer came for long.
   void remind(int64_t now_ms);
@@ -56,6 +57,7 @@ class Doubts {
   bool is_scanned(std::string_view path) const;
   bool is_to_be_scanned(std::string_view path) const;
   void ask();
+  void ask_again(const Names& names);
 
   Wants* wants_ = nullptr;
   Phase phase_ = Phase::kNone;

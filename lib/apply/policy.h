@@ -13,6 +13,8 @@ struct Policy {
   bool sets_xattrs = true;             // --no-xattr: none at all, and no ACLs
   bool sets_privileged_xattrs = true;  // --no-privileged-xattr: not those of trusted. and security.
   bool sets_flags = true;              // --no-flags: not the inode flags of chattr(1)
+  bool keeps_times = true;             // --coarse-times: as near as the filesystem can
+  bool trusts_mtime = false;           // --trust-mtime: files of equal size and mtime are equal
   bool syncs = false;                  // --sync: fsync where the source did
 
   // The type that an object has in the mirror. A whiteout is no device: everyone may make it.

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "lib/apply/policy.h"
+#include "lib/apply/time_range.h"
 #include "lib/base/result.h"
 
 namespace tfs::apply {
 
-// Tries in the directory `state_fd` (on the mirror's filesystem) all that `policy` promises. kUsage naming the option to give.
-Status probe(int state_fd, const Policy& policy);
+// Tries in the directory `state_fd` (on the mirror's filesystem) all that `policy` promises, and looks at what has become of it. kUsage
+// naming the option to give. The times that the filesystem can hold.
+Result<TimeRange> probe(int state_fd, const Policy& policy);
 
 }  // namespace tfs::apply

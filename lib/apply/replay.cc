@@ -81,6 +81,8 @@ Status Replay::finish() const {
   if (is_done_ && applier_ != nullptr && !options_.only_checks && !state_->is_exact()) {
     return mismatch("the stream ended before the mirror was exact: it needs a scan");
   }
+  if (is_done_ && options_.only_checks && applier_ != nullptr && !is_checked_)
+    return Error{Kind::kSystem, 0, "apply.check.end", "the stream ended before a scan of the whole: nothing is proved"};
   if (is_done_) return {};
   TFS_TRY(deframer_.finish());
   return sequence_.finish();
@@ -373,7 +375,7 @@ Status Replay::take_outcome() {
   if (!scan_->has_outcome()) return {};
   format::Position here = state_->position();
   if (scan_->outcome() == Scan::Outcome::kExact) TFS_TRY(state_->set_exact(here));
-  if (options_.only_checks) is_done_ = true;
+  if (options_.only_checks) is_done_ = is_checked_ = true;
   if (scan_->take_outcome() == Scan::Outcome::kDiffers) {
     Error error = mismatch("the mirror is not equal to its source at " + to_text(here));
     return options_.only_checks || state_->has_position() ? Status(error) : need_scan(error);

@@ -79,7 +79,7 @@ class Replay {
   Status next_is_wrong_;   // it has come, and is no frame
   bool is_stuck_ = false;  // the frame at hand met a kSystem error
   format::Hello hello_;    // flags only: its views end with its frame
-  bool is_attached_ = false, is_done_ = false;
+  bool is_attached_ = false, is_done_ = false, is_checked_ = false;
   uint32_t group_size_ = 0;             // so many frames before this one have left their end to it
   bool is_waiting_ = false;             // for a scan: frames are passed over
   std::optional<format::Epoch> epoch_;  // of the last HELLO

@@ -84,10 +84,11 @@ bool is_device(mode_t mode) { return S_ISCHR(mode) || S_ISBLK(mode); }
 
 }  // namespace
 
-Scan::Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks)
+Scan::Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks, const TimeRange& times)
     : tree_(tree),
       state_(state),
       policy_(policy),
+      times_(times),
       wants_(wants),
       only_checks_(only_checks),
       buffer_(std::make_unique<format::Block>()) {
@@ -136,6 +137,7 @@ Status Scan::begin(const format::ScanBegin& r) {
   set_running(true);
   has_ended_ = false;
   is_quick_ = (r.flags & format::kScanQuick) != 0;
+  compares_content_ = (compares_content_ || !goes_on) && (!is_quick_ || policy_.trusts_mtime);
   seed_ = r.seed;
   listing_.clear();
   has_more_xattrs_ = needs_another_ = asks_another_ = false;
@@ -419,13 +421,18 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
   if (::fstat(fd.get(), &st) != 0) return at_object("apply.scan.stat", errno, "read", target);
   uint32_t flags = 0;
   bool may_have_flags = S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
-  bool has_flags = policy_.sets_flags && may_have_flags && get_flags(fd.get(), flags) == 0;
+  bool wants_flags = policy_.sets_flags && may_have_flags;
+  int flags_error = wants_flags ? get_flags(fd.get(), flags) : 0;
+  bool has_flags = wants_flags && flags_error == 0;
   uint64_t differed = differences_;
   uint32_t wanted_flags = (flags & ~kCarriedFlags) | (r.inode_flags & kCarriedFlags);
-  if (has_flags && flags != wanted_flags) differs(target, "inode flags");
+  if (wants_flags && flags != wanted_flags) differs(target, "inode flags");
+  if (flags_error != 0 && flags != wanted_flags && !only_checks_)
+    return at_object("apply.scan.get_flags", flags_error, "read the flags of", target);
   if (has_flags && !only_checks_ && (flags & kForbiddingFlags)) set_flags(fd.get(), flags & ~kForbiddingFlags);
 
-  bool same_time = st.st_mtim.tv_sec == r.mtime.sec && static_cast<uint32_t>(st.st_mtim.tv_nsec) == r.mtime.nsec;
+  format::Time mtime = policy_.keeps_times ? r.mtime : times_.nearest(r.mtime);
+  bool same_time = st.st_mtim.tv_sec == mtime.sec && static_cast<uint32_t>(st.st_mtim.tv_nsec) == mtime.nsec;
   bool same_size = !S_ISREG(r.mode) || static_cast<uint64_t>(st.st_size) == r.size;
   bool is_stand_in = policy_.type_of(r.mode, r.major, r.minor) != (r.mode & S_IFMT);
   if (policy_.sets_owner && (st.st_uid != r.uid || st.st_gid != r.gid)) {
@@ -598,10 +605,21 @@ Result<bool> Scan::is_zero(int fd, uint64_t offset, uint64_t length) {
   return true;
 }
 
+// Content, and answers to others, as a check has them: what they say is true of the file where they stand.
+template <class IsThere>
+Status Scan::check_content(const Object& target, uint64_t offset, uint64_t length, const IsThere& is_there) {
+  bytes_ += length;
+  Result<int> fd = tree_.file(target);
+  if (!fd && fd.error().kind == Kind::kSystem) return std::move(fd).error();
+  if (!fd || !TFS_TRY(is_there(*fd))) differs(target, "content at " + std::to_string(offset));
+  return {};
+}
+
 // In an exact mirror an answer to another one is there already, and nothing is touched.
 Status Scan::data(const format::Data& r, uint64_t id) {
-  if (!is_running_ || only_checks_) return {};
+  if (!is_running_) return {};
   Object target{r.path, id};
+  if (only_checks_) return check_content(target, r.offset, r.data.size(), [&](int fd) { return holds(fd, r.data, r.offset); });
   Result<int> fd = file_to_fill(target);
   if (!fd || *fd < 0) return fd ? Status() : fd.error();
   if (trusts() && TFS_TRY(holds(*fd, r.data, r.offset))) return {};
@@ -613,8 +631,9 @@ Status Scan::data(const format::Data& r, uint64_t id) {
 }
 
 Status Scan::hole(const format::Hole& r, uint64_t id) {
-  if (!is_running_ || only_checks_) return {};
+  if (!is_running_) return {};
   Object target{r.path, id};
+  if (only_checks_) return check_content(target, r.offset, r.length, [&](int fd) { return is_zero(fd, r.offset, r.length); });
   Result<int> fd = file_to_fill(target);
   if (!fd || *fd < 0) return fd ? Status() : fd.error();
   off_t data = ::lseek(*fd, static_cast<off_t>(r.offset), SEEK_DATA);
@@ -715,12 +734,14 @@ void Scan::finish(Outcome shown) {
   tree_.forget_all();
   std::string counts = std::to_string(names_) + " names and " + std::to_string(bytes_) + " bytes compared, " +
                        std::to_string(differences_) + " differences";
-  if (only_checks_) sys::say("check: " + counts);
-  else if (exact) sys::say("scan: " + counts + (differences_ == 0 ? "" : ", repaired"));
+  std::string unseen = compares_content_ ? "" : "; no content where size and mtime are equal";
+  if (only_checks_) sys::say("check: " + counts + unseen);
+  else if (exact) sys::say("scan: " + counts + (differences_ == 0 ? "" : ", repaired") + unseen);
   else if (shown == Outcome::kNone) sys::say("scan: " + counts + ", but what was copied meanwhile was not compared (--wants)");
   else sys::say("scan: " + counts + ", not all repaired: content is missing that nobody was asked for (--wants)");
-  bool ends_doubts = exact && doubts_.scan_ends();
-  outcome_ = exact && !is_whole_ && !was_exact_ && !ends_doubts ? Outcome::kNone : shown;
+  bool ends_doubts = exact && doubts_.scan_ends(compares_content_);
+  bool is_proof = is_whole_ && compares_content_, stays_exact = was_exact_ && !only_checks_;
+  outcome_ = exact && !is_proof && !stays_exact && !ends_doubts ? Outcome::kNone : shown;
 }
 
 }  // namespace tfs::apply

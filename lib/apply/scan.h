@@ -16,6 +16,7 @@
 
 #include "lib/apply/doubts.h"
 #include "lib/apply/policy.h"
+#include "lib/apply/time_range.h"
 #include "lib/apply/tree.h"
 #include "lib/apply/wants.h"
 #include "lib/format/block_hash.h"
@@ -25,7 +26,8 @@ namespace tfs::apply {
 
 class Scan {
  public:
-  Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks);
+  // `times`: what the filesystem can hold, where the policy is to take that for the same.
+  Scan(Tree& tree, State& state, const Policy& policy, Wants& wants, bool only_checks, const TimeRange& times);
   ~Scan();
   Scan(const Scan&) = delete;
   Scan& operator=(const Scan&) = delete;
@@ -100,6 +102,8 @@ class Scan {
   Result<int> file_to_fill(const Object& target);
   Result<bool> holds(int fd, ByteView data, uint64_t offset);
   Result<bool> is_zero(int fd, uint64_t offset, uint64_t length);
+  template <class IsThere>
+  Status check_content(const Object& target, uint64_t offset, uint64_t length, const IsThere& is_there);
   Status allot(int fd, const format::Hash& r, const Object& target);
   Status remove_extra(std::string_view path, const std::unordered_set<std::string>& listed);
   Status check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links);
@@ -109,6 +113,7 @@ class Scan {
   Tree& tree_;
   State& state_;
   const Policy policy_;
+  const TimeRange times_;
   Wants& wants_;
   Doubts doubts_;
   const bool only_checks_;
@@ -119,6 +124,7 @@ class Scan {
   uint64_t seed_ = 0;
   uint64_t names_ = 0, bytes_ = 0, differences_ = 0;
   bool is_quick_ = false;
+  bool compares_content_ = false;                 // so does each of the scans under way
   std::unordered_map<uint64_t, uint64_t> id_of_;  // local inode to source id, of objects with several links
   std::unordered_set<uint64_t> noted_;  // the ids of what is kept in ids_, so that it is looked for in vain for nothing else
   std::unordered_set<uint64_t> held_;

@@ -88,8 +88,8 @@ class Mirror {
     sys::Fd root = must(sys::open_at("test.root", AT_FDCWD, dir.c_str(), O_RDONLY | O_DIRECTORY));
     state_ = std::make_unique<apply::State>(must(apply::State::open(dir, root.get())));
     tree_ = std::make_unique<apply::Tree>(std::move(root), *state_);
-    scan_ = std::make_unique<apply::Scan>(*tree_, *state_, apply::Policy{}, wants_, false);
-    applier_ = std::make_unique<apply::Applier>(*tree_, *state_, apply::Policy{}, *scan_);
+    scan_ = std::make_unique<apply::Scan>(*tree_, *state_, apply::Policy{}, wants_, false, apply::TimeRange{});
+    applier_ = std::make_unique<apply::Applier>(*tree_, *state_, apply::Policy{}, *scan_, apply::TimeRange{});
   }
 
   // One run of tfs_mirror on a stream that comes in pieces; ends as its replay does.
