@@ -73,20 +73,12 @@ std::string to_text(const MirrorReport& r) {
 
 std::string to_json(const MirrorReport& r) {
   auto seconds = [](double s) { return s < 0 ? std::string("null") : fmt::format("{:.3f}", s); };
-  auto quoted = [](std::string_view text) {
-    std::string out = "\"";
-    for (char c : escape(text)) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    return out + '"';
-  };
   return fmt::format(
       "{{\"state\":\"{}\",\"position\":{},\"exact\":{},\"running\":{},\"trouble\":{},\"lag-seconds\":{},\"lag-bytes\":{},\"lag-"
       "frames\":{},"
       "\"silent-seconds\":{},\"frames\":{},\"bytes\":{},\"wants\":{},\"synced\":{}}}\n",
-      r.state, r.position.empty() ? "null" : quoted(r.position), r.is_exact, r.is_running,
-      r.trouble.empty() ? "null" : quoted(r.trouble), seconds(r.lag_seconds), r.waiting_bytes, r.waiting_frames,
+      r.state, r.position.empty() ? "null" : quote(r.position), r.is_exact, r.is_running,
+      r.trouble.empty() ? "null" : quote(r.trouble), seconds(r.lag_seconds), r.waiting_bytes, r.waiting_frames,
       seconds(r.silent_seconds), r.frames, r.bytes, r.open_wants, r.synced);
 }
 

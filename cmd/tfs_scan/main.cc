@@ -80,22 +80,38 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
   return {};
 }
 
+// What a status says of a scan.
+enum class Course { kRuns, kEnded, kFailed, kLost };
+Course course_of(const control::Status& status, uint64_t scan) {
+  if (status.failed_scan == scan) return Course::kFailed;
+  if (status.scan == scan) return status.is_scanning ? Course::kRuns : Course::kEnded;
+  return status.scan == 0 ? Course::kLost : Course::kEnded;  // another tfs_journal has taken the mount over
+}
+
+Error given_up(const control::Status& status, Course course) {
+  std::string why = course == Course::kLost ? "tfs_journal was started anew" : control::failure_of(status);
+  return Error{Kind::kSystem, 0, "scan.main.given_up", "the scan was given up: " + why};
+}
+
 Status follow(int fd, const ScanOptions& options, uint64_t scan) {
   bool shows = ::isatty(STDERR_FILENO);
   auto begin = std::chrono::steady_clock::now();
+  control::Status status;
+  Course course;
   while (true) {
-    control::Status status = TFS_TRY(control::ask_status(fd, options.mount));
+    status = TFS_TRY(control::ask_status(fd, options.mount));
     if (shows) {
       std::fprintf(stderr, "\r%llu names, %llu MiB described", static_cast<unsigned long long>(status.scan_names),
                    static_cast<unsigned long long>(status.scan_bytes >> 20));
     }
-    if (!status.is_scanning || status.scan != scan) break;
+    course = course_of(status, scan);
+    if (course != Course::kRuns) break;
     // A small part of what it has taken: who waits for a short scan is not told late.
     auto part = (std::chrono::steady_clock::now() - begin) / 16;
     std::this_thread::sleep_for(std::clamp<std::chrono::nanoseconds>(part, std::chrono::milliseconds(1), kLongestPause));
   }
   if (shows) std::fputc('\n', stderr);
-  return {};
+  return course == Course::kEnded ? Status() : given_up(status, course);
 }
 
 // The name of the scan.
@@ -127,14 +143,16 @@ class Answers {
   explicit Answers(const ScanOptions& options) : options_(options) {}
 
   // To the end of the input and the last scan that it asked for, or, with `end` (-1: none), to the end of either. A scan waits while
-  // another one runs; wants do not wait for it.
+  // another one runs; wants do not wait for it. One that is given up is tried again, after a while, as long as there is somebody to ask.
   Status serve(int input, int end) {
     std::string left;
     while (true) {
-      TFS_TRY(start_scans());
-      if (input < 0 && scans_.empty()) return {};
+      TFS_TRY(follow_scan(input >= 0));
+      TFS_TRY(start_scan_when_due());
+      if (input < 0 && scans_.empty() && !running_) return {};
       pollfd ready[] = {{input, POLLIN, 0}, {end, POLLIN, 0}};
-      if (::poll(ready, 2, scans_.empty() ? -1 : kScanPauseMs) == 0) continue;
+      int pause = running_ ? static_cast<int>(kLongestPause.count()) : scans_.empty() ? -1 : kScanPauseMs;
+      if (::poll(ready, 2, pause) == 0) continue;
       if (ready[1].revents != 0) return {};
       if (ready[0].revents == 0) continue;
       char buffer[65536];
@@ -152,13 +170,14 @@ class Answers {
 
  private:
   static constexpr int kScanPauseMs = 10;
+  static constexpr std::chrono::milliseconds kFirstRest{200}, kLongestRest{60'000};
   static constexpr size_t kLongestLine = size_t{1} << 20;
 
   Status take(const std::string& line) {
     for (auto [word, mode] : {std::pair("scan ", options_.mode), std::pair("scan-data ", uint32_t{control::kByData})}) {
       if (!line.starts_with(word)) continue;
-      std::pair scan(TFS_TRY(unescape(std::string_view(line).substr(std::strlen(word)))), mode);
-      if (std::ranges::find(scans_, scan) == scans_.end()) scans_.push_back(scan);
+      Wanted scan{TFS_TRY(unescape(std::string_view(line).substr(std::strlen(word)))), mode};
+      if (std::ranges::find(scans_, scan) == scans_.end()) scans_.push_back(std::move(scan));
       return {};
     }
     auto want = std::make_unique<control::WantRequest>();
@@ -179,21 +198,52 @@ class Answers {
     return {};
   }
 
-  Status start_scans() {
-    if (scans_.empty()) return {};
-    sys::Fd mount = TFS_TRY(control::open_mount(options_.mount));
-    while (!scans_.empty()) {
-      auto [path, mode] = scans_.front();
-      Result<uint64_t> scan = start_scan(mount.get(), options_, path, mode);
-      if (!scan && scan.error().op == control::kBusy) return {};
-      TFS_TRY(std::move(scan));
-      scans_.pop_front();
+  // Path and mode.
+  using Wanted = std::pair<std::string, uint32_t>;
+
+  Status follow_scan(bool may_try_again) {
+    if (!running_) return {};
+    Result<sys::Fd> mount = control::open_mount(options_.mount);
+    Result<control::Status> status = mount ? control::ask_status(mount->get(), options_.mount) : std::move(mount).error();
+    if (!status) {  // tfs_journal has ended: how, the stream says
+      running_.reset();
+      return {};
     }
+    Course course = course_of(*status, running_->name);
+    if (course == Course::kRuns) return {};
+    if (course == Course::kEnded) {
+      pause_ = kFirstRest;
+    } else {
+      Error why = given_up(*status, course);
+      if (!may_try_again) return why;
+      sys::say(why.message() + ": trying again in " + std::to_string(pause_.count()) + " ms");
+      not_before_ = std::chrono::steady_clock::now() + pause_;
+      pause_ = std::min(pause_ * 2, kLongestRest);
+      if (std::ranges::find(scans_, running_->wanted) == scans_.end()) scans_.push_front(running_->wanted);
+    }
+    running_.reset();
+    return {};
+  }
+
+  Status start_scan_when_due() {
+    if (running_ || scans_.empty() || std::chrono::steady_clock::now() < not_before_) return {};
+    sys::Fd mount = TFS_TRY(control::open_mount(options_.mount));
+    Result<uint64_t> name = start_scan(mount.get(), options_, scans_.front().first, scans_.front().second);
+    if (!name && name.error().op == control::kBusy) return {};
+    running_ = {TFS_TRY(std::move(name)), std::move(scans_.front())};
+    scans_.pop_front();
     return {};
   }
 
   const ScanOptions& options_;
-  std::deque<std::pair<std::string, uint32_t>> scans_;  // path and mode of those that wait for their turn
+  std::deque<Wanted> scans_;  // those that wait for their turn
+  struct Running {
+    uint64_t name;
+    Wanted wanted;
+  };
+  std::optional<Running> running_;
+  std::chrono::milliseconds pause_ = kFirstRest;  // before what was given up is tried again
+  std::chrono::steady_clock::time_point not_before_{};
 };
 
 // What the end of the command means to those who read our status: the same.

@@ -31,6 +31,15 @@ std::string escape(std::string_view bytes) {
   return out;
 }
 
+std::string quote(std::string_view bytes) {
+  std::string out = "\"";
+  for (char c : escape(bytes)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
 Result<std::string> unescape(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); i++) {

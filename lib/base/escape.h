@@ -10,6 +10,9 @@ namespace tfs {
 
 std::string escape(std::string_view bytes);
 
+// The same as a string of JSON, with its quotes.
+std::string quote(std::string_view bytes);
+
 // The bytes that escape() was given. kUsage where `text` is not something that escape() makes.
 Result<std::string> unescape(std::string_view text);
 

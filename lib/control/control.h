@@ -4,11 +4,13 @@
 
 #include <sys/ioctl.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace tfs::control {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+constexpr size_t kFailureSize = 1024;
 
 struct Status {
   uint32_t version;
@@ -21,6 +23,8 @@ struct Status {
   uint32_t is_scanning;
   uint32_t padding;
   uint64_t scan_names, scan_bytes;  // described so far
+  uint64_t failed_scan;             // the last one that was given up, without SCANEND; 0: none
+  char failure[kFailureSize];       // why, as text
 };
 
 enum ScanMode : uint32_t { kByHash = 0, kByData = 1, kQuick = 2 };

@@ -19,7 +19,11 @@ std::string position_of(const Status& status) {
   return format::to_text(position);
 }
 
+bool was_given_up(const Status& status) { return status.scan != 0 && status.failed_scan == status.scan; }
+
 }  // namespace
+
+std::string failure_of(const Status& status) { return {status.failure, ::strnlen(status.failure, sizeof status.failure)}; }
 
 Result<sys::Fd> open_mount(const std::string& mount) {
   return sys::open_at("control.mount.open", AT_FDCWD, mount.c_str(), O_RDONLY | O_DIRECTORY);
@@ -46,14 +50,15 @@ std::string to_text(const Status& status) {
   return "position  " + position_of(status) + "\nreader    " + (status.is_lost ? "none" : "reads") + "\nbacklog   " +
          std::to_string(status.backlog) + " bytes\nnodes     " + std::to_string(status.nodes) + "\nscanning  " +
          (status.is_scanning ? "yes" : "no") + "\ndescribed " + std::to_string(status.scan_names) + " names, " +
-         std::to_string(status.scan_bytes) + " bytes\n";
+         std::to_string(status.scan_bytes) + " bytes\n" + (was_given_up(status) ? "given up  " + failure_of(status) + "\n" : "");
 }
 
 std::string to_json(const Status& status) {
   return "{\"position\":\"" + position_of(status) + "\",\"reader\":" + (status.is_lost ? "false" : "true") +
          ",\"backlog\":" + std::to_string(status.backlog) + ",\"nodes\":" + std::to_string(status.nodes) +
          ",\"scanning\":" + (status.is_scanning ? "true" : "false") + ",\"scan-names\":" + std::to_string(status.scan_names) +
-         ",\"scan-bytes\":" + std::to_string(status.scan_bytes) + "}\n";
+         ",\"scan-bytes\":" + std::to_string(status.scan_bytes) +
+         (was_given_up(status) ? ",\"scan-failure\":" + quote(failure_of(status)) : "") + "}\n";
 }
 
 }  // namespace tfs::control

@@ -19,6 +19,9 @@ Error refused(const std::string& mount, int error);
 // kMismatch: a tfs_journal of another version.
 Result<Status> ask_status(int fd, const std::string& mount);
 
+// Why status.failed_scan was given up.
+std::string failure_of(const Status& status);
+
 // Lines for people, or one line of JSON.
 std::string to_text(const Status& status);
 std::string to_json(const Status& status);

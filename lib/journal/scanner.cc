@@ -17,11 +17,13 @@
 #include <cstring>
 #include <memory>
 
+#include "lib/base/escape.h"
 #include "lib/format/block_hash.h"
 #include "lib/format/rel_path.h"
 #include "lib/journal/credentials.h"
 #include "lib/journal/filesystem.h"
 #include "lib/sys/io.h"
+#include "lib/sys/message.h"
 
 namespace tfs::journal {
 namespace {
@@ -81,20 +83,33 @@ struct Description {
   }
 };
 
-// By the descriptor that is open where there is one: a path through /proc costs as much again.
-void add_xattrs(int path_fd, Description& out) {
+// By the descriptor that is open where there is one: a path through /proc costs as much again. 0 or an errno.
+int add_xattrs(int path_fd, Description& out) {
   static thread_local std::vector<char> names(XATTR_LIST_MAX);  // not cleared for each object: most have none
   static thread_local std::vector<std::byte> value(format::kMaxXattrValue);
   int fd = out.open.get();
   ProcPath path(path_fd);
   ssize_t size = fd >= 0 ? ::flistxattr(fd, names.data(), names.size()) : ::listxattr(path.text, names.data(), names.size());
-  for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
+  if (size < 0) return errno == EOPNOTSUPP ? 0 : errno;
+  for (const char* at = names.data(); at < names.data() + size; at += std::strlen(at) + 1) {
     ssize_t n = fd >= 0 ? ::fgetxattr(fd, at, value.data(), value.size()) : ::getxattr(path.text, at, value.data(), value.size());
+    if (n < 0 && errno != ENODATA && errno != EOPNOTSUPP) return errno;
     if (n >= 0 && !out.is_too_much) out.add_xattr(at, ByteView(value).first(static_cast<size_t>(n)));
   }
+  return 0;
 }
 
-// `fd` is out.open where that is open already, else an O_PATH descriptor.
+// To read what an O_PATH descriptor refers to: only owners may leave its atime alone.
+int open_to_read(int path_fd) {
+  ProcPath path(path_fd);
+  int fd = ::open(path.text, kToRead);
+  return fd < 0 && errno == EPERM ? ::open(path.text, kToRead & ~O_NOATIME) : fd;
+}
+
+// What an error says of an object that has gone since it was seen, or is none of the store's.
+bool is_gone(int error) { return error == ENOENT || error == ESTALE || error == EXDEV; }
+
+// `fd` is out.open where that is open already, else an O_PATH descriptor. 0 or an errno: what cannot be read is not described as missing.
 int describe(int fd, Description& out) {
   struct stat st;
   if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
@@ -115,12 +130,13 @@ int describe(int fd, Description& out) {
     r.target = out.target;
   }
   if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
-    if (!out.open.is_open()) out.open = sys::Fd(::open(ProcPath(fd).text, kToRead));
+    if (!out.open.is_open()) out.open = sys::Fd(open_to_read(fd));
+    if (!out.open.is_open()) return errno;
     unsigned flags = 0;
-    if (out.open.is_open() && ::ioctl(out.open.get(), FS_IOC_GETFLAGS, &flags) == 0) r.inode_flags = flags;
+    if (::ioctl(out.open.get(), FS_IOC_GETFLAGS, &flags) == 0) r.inode_flags = flags;
+    else if (errno != ENOTTY && errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS) return errno;
   }
-  add_xattrs(fd, out);
-  return 0;
+  return add_xattrs(fd, out);
 }
 
 // One ENTRY, or as many as its extended attributes need.
@@ -167,6 +183,7 @@ int Scanner::start(control::ScanRequest& request) {
   is_running_ = true;
   unfinished_ = 1;
   is_stopping_ = false;
+  has_failed_ = false;
   thread_ = std::thread([this, request] { run(request); });
   return 0;
 }
@@ -182,6 +199,23 @@ void Scanner::fill(control::Status& status) const {
   status.is_scanning = is_running_;
   status.scan_names = names_;
   status.scan_bytes = bytes_;
+  std::lock_guard guard(mutex_);
+  status.failed_scan = failed_scan_;
+  failure_.copy(status.failure, sizeof status.failure - 1);
+}
+
+// What cannot be read would be missing in each mirror, and nobody would know.
+void Scanner::give_up(int error, const std::string& what, Node& node, const std::string& name) {
+  std::string path;
+  table_.path_of(node, path, format::kMaxPath);
+  if (!name.empty()) path = path == "." ? name : path + "/" + name;
+  std::string object = path.empty() ? "a file without a name" : escape(path);
+  std::string why = system_error("journal.scan.read", error, "unable to read " + what + " " + object).message();
+  sys::warn("the scan is given up: " + why);
+  std::lock_guard guard(mutex_);
+  failed_scan_ = scan_;
+  failure_ = std::move(why);
+  has_failed_ = true;
 }
 
 // Rule 2 of the model. Without it the tests of scans must turn red: that is what this macro is for, and for nothing else.
@@ -226,7 +260,7 @@ void Scanner::run(control::ScanRequest request) {
     std::lock_guard guard(mutex_);
     queue_.push_back({std::move(dir), std::string(format::name_of(path))});
   }
-  while (!is_stopping_ && !end_if_done()) {
+  while (goes_on() && !end_if_done()) {
     std::unique_lock lock(mutex_);
     if (queue_.empty()) continue;
     Target target = std::move(queue_.front());
@@ -239,6 +273,7 @@ void Scanner::run(control::ScanRequest request) {
     std::lock_guard guard(mutex_);
     left.swap(queue_);
     is_running_ = false;
+    if (has_failed_) unfinished_ = 0;  // nothing is owed to anybody
   }
 }
 
@@ -279,16 +314,12 @@ void Scanner::scan(Target target) {
     sys::Fd open = describe_object(*target.node.get());
     enter({std::move(target.node), std::move(open)});
   }
-  while (!levels.empty() && !is_stopping_) {
+  while (!levels.empty() && goes_on()) {
     Level& level = levels.back();
     if (level.names.empty() && !level.is_read) {
-      DirRef ref = store_.directory(*level.dir.get());
-      sys::Fd fd(ref.is_open() ? ::openat(ref.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
       alignas(dirent64) char buffer[kListing];
-      ssize_t n = -1;
-      if (fd.is_open() && (level.offset == 0 || ::lseek(fd.get(), level.offset, SEEK_SET) >= 0)) {
-        n = ::syscall(SYS_getdents64, fd.get(), buffer, sizeof buffer);
-      }
+      ssize_t n = read_listing(*level.dir.get(), level.offset, buffer);
+      if (n < 0 && !is_gone(static_cast<int>(-n))) give_up(static_cast<int>(-n), "the names in", *level.dir.get());
       level.is_read = n <= 0;
       for (ssize_t at = 0; at < n;) {
         const auto* e = reinterpret_cast<const dirent64*>(buffer + at);
@@ -306,13 +337,24 @@ void Scanner::scan(Target target) {
   }
 }
 
-// The node at a name, with a lookup counted; none where there is no such name (any more).
+// As getdents64(2), from an offset of a directory; a negative errno.
+ssize_t Scanner::read_listing(Node& dir, int64_t offset, std::span<char> into) {
+  DirRef ref = store_.directory(dir);
+  if (!ref.is_open()) return ref.fd();
+  sys::Fd fd(::openat(ref.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.is_open() || (offset != 0 && ::lseek(fd.get(), offset, SEEK_SET) < 0)) return -errno;
+  ssize_t n = ::syscall(SYS_getdents64, fd.get(), into.data(), into.size());
+  return n < 0 ? -errno : n;
+}
+
+// The node at a name, with a lookup counted; none where there is no such name (any more), or with seen.error.
 Scanner::Ref Scanner::enter(Node& dir, const std::string& name, Sight& seen) {
   while (true) {
     DirRef ref = store_.directory(dir);
     Identity identity;
     seen.changes = dir.changes.load();
-    if (!ref.is_open() || store_.identify(ref.fd(), name.c_str(), seen.attributes, identity) != 0) return {};
+    seen.error = ref.is_open() ? store_.identify(ref.fd(), name.c_str(), seen.attributes, identity) : -ref.fd();
+    if (seen.error != 0) return {};
     Node* node = seen.changes % 2 == 0 ? table_.enter_unless_changed(dir, name, identity, 1, seen.changes) : nullptr;
     if (node != nullptr) return Ref(table_, *node);
     std::this_thread::yield();  // a request is at this directory: a moment
@@ -333,12 +375,16 @@ Scanner::Found Scanner::try_to_describe(Node& dir, const std::string& name, size
   Recorder::Room reserved(recorder_, room);
   size_t had = std::exchange(room, 0);
   Sight seen;
+  auto fail = [&](int error) {
+    if (!is_gone(error)) give_up(error, "what stands at", dir, name);
+    return Found();
+  };
   Ref found = enter(dir, name, seen);
-  if (found.get() == nullptr) return {};
+  if (found.get() == nullptr) return fail(seen.error);
   Node& node = *found.get();
   BothLocked locked(dir, node);
   DirRef ref = store_.directory(dir);
-  if (!ref.is_open()) return {};
+  if (!ref.is_open()) return fail(-ref.fd());
   // Where no name of the directory has changed since it was seen, it is what it was, and no device or FIFO is opened to be read.
   bool is_as_seen = dir.changes.load() == seen.changes;
   bool is_readable = S_ISREG(seen.attributes.st_mode) || S_ISDIR(seen.attributes.st_mode);
@@ -347,14 +393,14 @@ Scanner::Found Scanner::try_to_describe(Node& dir, const std::string& name, size
   if (is_as_seen && is_readable) what.open = sys::Fd(::openat(ref.fd(), name.c_str(), kToRead | O_NOFOLLOW));
   if (!what.open.is_open()) path = sys::Fd(::openat(ref.fd(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   int fd = what.open.is_open() ? what.open.get() : path.get();
-  if (fd < 0) return {};
+  if (fd < 0) return fail(errno);
   struct stat st;
   Identity now;
   if (!is_as_seen && (store_.identify_fd(fd, st, now) != 0 || now.ino != node.ino || now.handle != node.handle)) {
     room = had;  // another one, meanwhile
     return {};
   }
-  if (describe(fd, what) != 0) return {};
+  if (int error = describe(fd, what)) return fail(error);
   if (what.room() > had && !what.is_too_much) {
     room = what.room();
     return {};
@@ -371,9 +417,13 @@ sys::Fd Scanner::describe_object(Node& node) {
     Recorder::Room reserved(recorder_, room);
     size_t had = std::exchange(room, 0);
     BothLocked locked(node, node);
-    sys::Fd fd(store_.open_node(node, O_PATH | O_NOFOLLOW));
+    int opened = store_.open_node(node, O_PATH | O_NOFOLLOW);
+    sys::Fd fd(std::max(opened, -1));
     Description what;
-    if (!fd.is_open() || describe(fd.get(), what) != 0) return {};
+    if (int error = fd.is_open() ? describe(fd.get(), what) : -opened) {
+      if (!is_gone(error)) give_up(error, "what is known of", node);
+      return {};
+    }
     if (what.room() > had && !what.is_too_much) {
       room = what.room();
       continue;
@@ -390,17 +440,14 @@ sys::Fd Scanner::describe_object(Node& node) {
 
 void Scanner::list(Node& dir) {
   int64_t offset = 0;
-  for (uint32_t flags = format::kListFirst; !is_stopping_; flags = 0) {
+  for (uint32_t flags = format::kListFirst; goes_on(); flags = 0) {
     wait_for_others();
     Recorder::Room room(recorder_);
     BothLocked locked(dir, dir);
-    DirRef ref = store_.directory(dir);
-    sys::Fd fd(ref.is_open() ? ::openat(ref.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
-    if (!fd.is_open() || (offset != 0 && ::lseek(fd.get(), offset, SEEK_SET) < 0)) return;
     std::vector<std::byte> entries;
     alignas(dirent64) char buffer[kListing];
     ssize_t n = 1;
-    while (entries.size() < 2 * kListing && (n = ::syscall(SYS_getdents64, fd.get(), buffer, sizeof buffer)) > 0) {
+    while (entries.size() < 2 * kListing && (n = read_listing(dir, offset, buffer)) > 0) {
       for (ssize_t at = 0; at < n;) {
         const auto* e = reinterpret_cast<const dirent64*>(buffer + at);
         at += e->d_reclen;
@@ -408,24 +455,30 @@ void Scanner::list(Node& dir) {
         if (!is_dot(e->d_name) && !is_reserved(dir.id, e->d_name)) format::append_entry(e->d_type, e->d_name, entries);
       }
     }
-    if (n <= 0) flags |= format::kListLast;
+    if (n < 0) {  // a listing that ends here would have the rest removed in each mirror
+      if (!is_gone(static_cast<int>(-n))) give_up(static_cast<int>(-n), "the names in", dir);
+      return;
+    }
+    if (n == 0) flags |= format::kListLast;
     Recorder::Section section(recorder_);
     section.put(dir.ino, 0, format::List{flags, section.path(dir, Recorder::paths().first), entries});
     if (n <= 0) return;
   }
 }
 
+// `fd` is open where the node is a file.
 void Scanner::describe_content(Node& node, sys::Fd fd) {
-  if (mode_ == control::kQuick) return;
-  if (!fd.is_open()) fd = sys::Fd(store_.open_node(node, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
-  if (!fd.is_open()) return;
-  for (uint64_t offset = 0, size = 1; offset < size && !is_stopping_;) {
+  if (mode_ == control::kQuick || !fd.is_open()) return;
+  int error = 0;
+  for (uint64_t offset = 0, size = 1; error == 0 && offset < size && goes_on();) {
     uint64_t before = offset;
     wait_for_others();
-    if (put_block(node, fd.get(), offset, size) != 0 || offset == before) return;
+    error = put_block(node, fd.get(), offset, size);
+    if (error == 0 && offset == before) return;
     bytes_ += offset - before;
     spend(offset - before);
   }
+  if (error != 0 && !is_gone(error)) give_up(error, "the content of", node);
 }
 
 // The block at `offset`, which moves behind it; `size` becomes the file's. What is added behind that later has frames of its own.
@@ -469,6 +522,8 @@ int Scanner::put_content(Node& node, int fd, uint64_t& offset, uint64_t end) {
   static thread_local auto buffer = std::make_unique<format::Block>();
   for (size_t room = kContentRoom; offset < end;) {
     off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+    if (data < 0 && errno == EINVAL) data = static_cast<off_t>(offset);  // a filesystem that does not tell
+    if (data < 0 && errno != ENXIO) return errno;
     uint64_t from = data < 0 ? end : std::min<uint64_t>(end, static_cast<uint64_t>(data));
     off_t hole = data < 0 ? -1 : ::lseek(fd, data, SEEK_HOLE);
     uint64_t to = hole < 0 ? end : std::min<uint64_t>(end, static_cast<uint64_t>(hole));
@@ -515,8 +570,9 @@ int Scanner::give(const control::WantRequest& want) {
     found = Ref(table_, *node);
   }
   Node& node = *found.get();
-  sys::Fd fd(store_.open_node(node, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
-  if (!fd.is_open()) return ENOENT;
+  int opened = store_.open_node(node, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+  if (opened < 0) return is_gone(-opened) || opened == -ELOOP ? ENOENT : -opened;
+  sys::Fd fd(opened);
   uint64_t end = want.length > UINT64_MAX - want.offset ? UINT64_MAX : want.offset + want.length;
   for (uint64_t offset = want.offset; offset < end;) {
     Recorder::Room reserved(recorder_, kContentRoom);

@@ -2,6 +2,8 @@
 // its place, because what it says is read, and the frame is placed, under the locks of the nodes that it is about: no change can
 // fall between. A lock is held for one name, one stretch of a listing, or one block of a file at a time.
 //
+// What cannot be read is not left out: then the scan is given up, without SCANEND, and no mirror takes it for a proof.
+//
 // While a scan runs, whatever gets a new name is described again under it (moved(), called in the journal section); the rules, and the
 // random runs that showed them to be needed, are those of the model that tfs_stream(5) SCAN describes.
 #pragma once
@@ -11,6 +13,8 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -69,6 +73,7 @@ class Scanner {
   struct Sight {
     struct stat attributes {};
     uint32_t changes = 0;
+    int error = 0;
   };
   struct Found {
     Ref node;
@@ -77,6 +82,9 @@ class Scanner {
 
   void run(control::ScanRequest request);
   bool end_if_done();
+  bool goes_on() const { return !is_stopping_ && !has_failed_; }
+  void give_up(int error, const std::string& what, Node& node, const std::string& name = {});
+  ssize_t read_listing(Node& dir, int64_t offset, std::span<char> into);
   void scan(Target target);
   Found describe_name(Node& dir, const std::string& name);
   Found try_to_describe(Node& dir, const std::string& name, size_t& room);
@@ -100,8 +108,10 @@ class Scanner {
   mutable std::mutex mutex_;
   std::thread thread_;
   std::deque<Target> queue_;  // what is to be described
-  std::atomic<bool> is_running_{false}, is_stopping_{false};
+  std::atomic<bool> is_running_{false}, is_stopping_{false}, has_failed_{false};
   std::atomic<uint64_t> scan_{0}, names_{0}, bytes_{0};
+  uint64_t failed_scan_ = 0;  // the last one that was given up
+  std::string failure_;       // why
   uint64_t seed_ = 0, rate_ = 0;
   uint32_t mode_ = 0;
   int64_t allowance_at_ms_ = 0;
