@@ -145,6 +145,15 @@ class Filesystem {
   int remove(uint64_t parent, const char* name, int flags);
   sys::Fd dig_grave(Node* victim, const struct stat& st);
   int rename_as(unsigned flags, const Caller& caller, Node& dir, int from, const char* name, int to, const char* new_name);
+  // Where the store has done something, and does not tell what: a GAP, so that no mirror is exact without it. Returns the error.
+  int lost(int error);
+  // Attributes behind a change: 0, or an errno and a GAP.
+  int read_back(int fd, struct stat& st);
+  format::Time read_back_mtime(int fd);
+  std::optional<format::SetFlags> read_back_flags(int fd);
+  // By lgetxattr(2), or getxattr(2) where `path` is that of a descriptor.
+  using GetXattr = ssize_t(const char* path, const char* name, void* value, size_t size);
+  std::vector<std::byte> read_back_acls(GetXattr* get, const char* path, std::initializer_list<const char*> names);
   // errno of a call on content that failed; what it has done to mode and mtime is recorded.
   int failed(Node& target, int fd, bool takes_bits);
   FileHandle note_open(Node& target, int fd, int flags, uint64_t bits = 0);
@@ -176,11 +185,8 @@ inline format::Time to_time(const timespec& t) { return {t.tv_sec, static_cast<u
 // Whether a call that failed with this may have done part of its work.
 bool may_have_begun(int error);
 
-// The inode flags of what is open; nothing where the filesystem has none.
-std::optional<format::SetFlags> flags_of(int fd);
-
-// The mtime of an open directory.
-format::Time mtime_of(int fd);
+// Whether an errno of a question about an attribute means that there is none.
+bool has_none(int error);
 
 class Filesystem::Locked {
  public:

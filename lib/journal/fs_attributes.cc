@@ -41,14 +41,14 @@ int Filesystem::truncate(Node& target, int fd, const AttributeChange& change) {
   }
   struct stat st;
   bool may_take = change.kills_set_id || always_loses_set_id();
-  bool takes_bits = may_take && ::fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+  bool takes_bits = may_take && (::fstat(fd, &st) != 0 || (st.st_mode & (S_ISUID | S_ISGID)) != 0);
   int error = 0;
   {
     WithoutFsetid without(takes_bits);
     if ((is_by_path ? ::truncate(ProcPath(fd).text, size) : ::ftruncate(fd, size)) != 0) error = failed(target, fd, takes_bits);
   }
   if (error != 0 && !may_have_begun(error)) return error;
-  if (::fstat(fd, &st) != 0) return errno;
+  if (int unread = read_back(fd, st)) return unread;
   if (error == 0 || st.st_size == size) put_size(target, st, takes_bits ? st.st_mode : 0);
   return error;
 }
@@ -78,8 +78,8 @@ int Filesystem::change_mode_and_owner(Node& target, int fd, const AttributeChang
     if (error == 0 && times[1].tv_nsec != UTIME_OMIT) record.valid |= format::kSetMtime;
   }
   if (record.valid == 0 && error != 0) return error;
-  if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return errno;
-  if (record.valid == 0) return 0;
+  if (record.valid == 0) return ::fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 ? 0 : errno;
+  if (int unread = read_back(fd, st)) return unread;
   if (S_ISLNK(st.st_mode)) record.valid &= ~format::kSetMode;
   record.mode = st.st_mode;
   record.uid = st.st_uid;
@@ -109,7 +109,7 @@ int Filesystem::set_attributes(uint64_t id, const AttributeChange& change, struc
 
 void Filesystem::put_mode(Node& target, int fd, mode_t mode_before) {
   struct stat st;
-  if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0 || st.st_mode == mode_before) return;
+  if (read_back(fd, st) != 0 || st.st_mode == mode_before) return;
   stale_attributes_(target.id);
   format::SetAttr record;
   record.valid = format::kSetMode;
@@ -123,7 +123,7 @@ void Filesystem::put_mode(Node& target, int fd, mode_t mode_before) {
 void Filesystem::put_xattr(Node& target, int fd, const char* name, const ByteView* value, mode_t mode_before) {
   struct stat st {};
   uint32_t mode = 0;
-  if (is_acl(name) && ::fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_mode != mode_before) {
+  if (is_acl(name) && read_back(fd, st) == 0 && st.st_mode != mode_before) {
     mode = st.st_mode;
     stale_attributes_(target.id);
   }
@@ -185,13 +185,6 @@ int Filesystem::get_inode_flags(uint64_t id, unsigned long request, void* out) {
   return ::ioctl(fd, request, out) == 0 ? 0 : errno;
 }
 
-std::optional<format::SetFlags> flags_of(int fd) {
-  format::SetFlags record;
-  if (::ioctl(fd, FS_IOC_GETFLAGS, &record.inode_flags) != 0) return {};
-  record.valid = format::kFlagsInode;
-  return record;
-}
-
 int Filesystem::set_inode_flags(uint64_t id, unsigned long request, const void* in) {
   Node* target = node(id);
   if (target == nullptr) return ESTALE;
@@ -202,9 +195,10 @@ int Filesystem::set_inode_flags(uint64_t id, unsigned long request, const void* 
   sys::Fd owned(fd);
   if (::ioctl(fd, request, in) != 0) return errno;
   target->gives_flags.store(0);
-  format::SetFlags record = flags_of(fd).value_or(format::SetFlags());
+  format::SetFlags record = read_back_flags(fd).value_or(format::SetFlags());
   fsxattr attributes{};
-  if (request == FS_IOC_FSSETXATTR && ::ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0) {
+  if (request == FS_IOC_FSSETXATTR && ::ioctl(fd, FS_IOC_FSGETXATTR, &attributes) != 0) return lost(errno);
+  if (request == FS_IOC_FSSETXATTR) {
     record.valid |= format::kFlagsProject;
     record.project = attributes.fsx_projid;
   }

@@ -16,9 +16,10 @@ constexpr size_t kMaxCopy = size_t{64} << 20;  // at once: both files are locked
 
 bool has_set_id(const struct stat& st) { return (st.st_mode & (S_ISUID | S_ISGID)) != 0; }
 
+// Or may have some.
 bool has_set_id(int fd) {
   struct stat st;
-  return ::fstat(fd, &st) == 0 && has_set_id(st);
+  return ::fstat(fd, &st) != 0 || has_set_id(st);
 }
 
 }  // namespace
@@ -29,7 +30,7 @@ bool may_have_begun(int error) { return error == ENOSPC || error == EDQUOT || er
 int Filesystem::failed(Node& target, int fd, bool takes_bits) {
   int error = errno;
   struct stat st;
-  if (::fstat(fd, &st) != 0) return error;
+  if (read_back(fd, st) != 0) return error;
   if (takes_bits) stale_attributes_(target.id);
   format::SetAttr record;
   record.valid = takes_bits ? format::kSetMode | format::kSetMtime : format::kSetMtime;
@@ -60,7 +61,7 @@ int Filesystem::write(uint64_t id, const FileHandle& handle, ByteView data, uint
     timespec times[] = {{0, UTIME_OMIT}, st.st_mtim};
     ::futimens(handle.fd(), times);
   }
-  if (::fstat(handle.fd(), &st) != 0) return errno;
+  if (int error = read_back(handle.fd(), st)) return error;
   if (takes_bits) stale_attributes_(id);
   // A file that takes appends only has put the bytes at its end, wherever they were asked for.
   if (handle.raw() & FileHandle::kAppend) offset = static_cast<uint64_t>(st.st_size) - written;
@@ -81,7 +82,7 @@ void Filesystem::put_part_of_allocation(Node& target, int fd, int mode, off_t si
     return;
   }
   struct stat st;
-  if (::fstat(fd, &st) != 0 || st.st_size == size_before) return;
+  if (read_back(fd, st) != 0 || st.st_size == size_before) return;
   put_size(target, st, 0);
 }
 
@@ -109,7 +110,7 @@ int Filesystem::fallocate(uint64_t id, const FileHandle& handle, int mode, uint6
     }
   }
   struct stat st;
-  if (::fstat(handle.fd(), &st) != 0) return errno;
+  if (int error = read_back(handle.fd(), st)) return error;
   if (takes_bits) stale_attributes_(id);
 
   format::Fallocate record{static_cast<uint32_t>(mode), offset, length, to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}};
@@ -138,7 +139,7 @@ int Filesystem::copy(uint64_t source, const FileHandle& from, uint64_t from_offs
   copied = static_cast<size_t>(n);
   if (n == 0) return 0;
   struct stat st;
-  if (::fstat(to.fd(), &st) != 0) return errno;
+  if (int error = read_back(to.fd(), st)) return error;
   if (takes_bits) stale_attributes_(target);
 
   format::Copy record{source_node->ino, from_offset, to_offset, copied, to_time(st.st_mtim), takes_bits ? st.st_mode : 0, {}, {}};

@@ -36,7 +36,9 @@ void put_flags(Recorder::Section& section, uint64_t ino, std::string_view path, 
 bool Filesystem::inherits_acl(Node& dir, int dir_fd) {
   uint8_t known = dir.default_acl.load();
   if (known == 0) {
-    known = ::getxattr(ProcPath(dir_fd).text, kDefaultAcl, nullptr, 0) > 0 ? 2 : 1;
+    ssize_t n = ::getxattr(ProcPath(dir_fd).text, kDefaultAcl, nullptr, 0);
+    if (n < 0 && !has_none(errno)) return true;  // then they are asked
+    known = n > 0 ? 2 : 1;
     dir.default_acl.store(known);
   }
   return known == 2;
@@ -44,15 +46,8 @@ bool Filesystem::inherits_acl(Node& dir, int dir_fd) {
 
 // The ACLs that a new object was born with, as [xattrs].
 std::vector<std::byte> Filesystem::new_xattrs(Node& dir, int dir_fd, const char* name) {
-  std::vector<std::byte> out;
-  if (!inherits_acl(dir, dir_fd)) return out;
-  std::string path = std::string(ProcPath(dir_fd).text) + "/" + name;
-  std::vector<std::byte> value(format::kMaxXattrValue);
-  for (const char* acl : {kAccessAcl, kDefaultAcl}) {
-    ssize_t n = ::lgetxattr(path.c_str(), acl, value.data(), value.size());
-    if (n > 0) format::append_xattr(acl, ByteView(value).first(static_cast<size_t>(n)), out);
-  }
-  return out;
+  if (!inherits_acl(dir, dir_fd)) return {};
+  return read_back_acls(::lgetxattr, (std::string(ProcPath(dir_fd).text) + "/" + name).c_str(), {kAccessAcl, kDefaultAcl});
 }
 
 // Which flags a new object takes from its directory is the filesystem's own affair, and a nameless one has none in a mirror: where the
@@ -62,7 +57,9 @@ bool Filesystem::gives_flags(Node& dir, int dir_fd) {
   if (known == 0) {
     sys::Fd fd(::openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     unsigned int flags = 0;
-    known = fd.is_open() && ::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) == 0 && (flags & kInheritedFlags) != 0 ? 2 : 1;
+    bool is_told = fd.is_open() && ::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) == 0;
+    if (!is_told && (!fd.is_open() || !has_none(errno))) return true;  // then they are asked
+    known = flags & kInheritedFlags ? 2 : 1;
     dir.gives_flags.store(known);
   }
   return known == 2;
@@ -72,7 +69,8 @@ bool Filesystem::gives_flags(Node& dir, int dir_fd) {
 std::optional<format::SetFlags> Filesystem::new_flags(Node& dir, int dir_fd, const char* name, mode_t mode) {
   if ((!S_ISREG(mode) && !S_ISDIR(mode)) || !gives_flags(dir, dir_fd)) return {};
   sys::Fd fd(::openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  return fd.is_open() ? flags_of(fd.get()) : std::nullopt;
+  if (!fd.is_open()) lost(errno);
+  return fd.is_open() ? read_back_flags(fd.get()) : std::nullopt;
 }
 
 // What mknod, mkdir and symlink have in common: `make` does the system call in an open directory and returns 0 or -1.
@@ -89,11 +87,11 @@ int Filesystem::make(uint64_t parent, const char* name, const Caller& caller, En
     if (make_it.call(ref.fd()) != 0 && !was_done_before(errno, EEXIST)) return errno;
   }
   Identity identity;
-  if (int error = store_.identify(ref.fd(), name, out.attributes, identity)) return error;
+  if (int error = store_.identify(ref.fd(), name, out.attributes, identity)) return lost(error);
   std::vector<std::byte> xattrs;
   if (!S_ISLNK(out.attributes.st_mode)) xattrs = new_xattrs(*dir, ref.fd(), name);
   std::optional<format::SetFlags> flags = new_flags(*dir, ref.fd(), name, out.attributes.st_mode);
-  format::Time parent_mtime = mtime_of(ref.fd());
+  format::Time parent_mtime = read_back_mtime(ref.fd());
 
   Recorder::Section section(recorder_);
   out.id = table_.enter(*dir, name, identity, 1).id;
@@ -168,10 +166,10 @@ int Filesystem::create(uint64_t parent, const char* name, mode_t mode, int flags
     }
     if (fd.is_open()) {
       Identity identity;
-      if (int error = store_.identify_fd(fd.get(), out.attributes, identity)) return error;
+      if (int error = store_.identify_fd(fd.get(), out.attributes, identity)) return lost(error);
       std::vector<std::byte> xattrs = new_xattrs(*dir, ref.fd(), name);
-      std::optional<format::SetFlags> born_flags = gives_flags(*dir, ref.fd()) ? flags_of(fd.get()) : std::nullopt;
-      format::Time parent_mtime = mtime_of(ref.fd());
+      std::optional<format::SetFlags> born_flags = gives_flags(*dir, ref.fd()) ? read_back_flags(fd.get()) : std::nullopt;
+      format::Time parent_mtime = read_back_mtime(ref.fd());
 
       const struct stat& st = out.attributes;
       Recorder::Section section(recorder_);
@@ -211,13 +209,9 @@ int Filesystem::make_tmpfile(uint64_t parent, mode_t mode, int flags, const Call
   Identity identity;
   if (int error = store_.identify_fd(fd.get(), out.attributes, identity)) return error;
   std::vector<std::byte> xattrs;
-  if (inherits_acl(*dir, ref.fd())) {
-    std::vector<std::byte> value(format::kMaxXattrValue);
-    ssize_t n = ::fgetxattr(fd.get(), kAccessAcl, value.data(), value.size());
-    if (n > 0) format::append_xattr(kAccessAcl, ByteView(value).first(static_cast<size_t>(n)), xattrs);
-  }
+  if (inherits_acl(*dir, ref.fd())) xattrs = read_back_acls(::getxattr, ProcPath(fd.get()).text, {kAccessAcl});
 
-  std::optional<format::SetFlags> born_flags = gives_flags(*dir, ref.fd()) ? flags_of(fd.get()) : std::nullopt;
+  std::optional<format::SetFlags> born_flags = gives_flags(*dir, ref.fd()) ? read_back_flags(fd.get()) : std::nullopt;
 
   const struct stat& st = out.attributes;
   Recorder::Section section(recorder_);
@@ -247,8 +241,8 @@ int Filesystem::link(uint64_t id, uint64_t parent, const char* name, Entry& out)
   sys::Fd owned(fd);
   if (::linkat(AT_FDCWD, ProcPath(fd).text, ref.fd(), name, AT_SYMLINK_FOLLOW) != 0 && !was_done_before(errno, EEXIST))
     return errno;
-  if (::fstatat(fd, "", &out.attributes, AT_EMPTY_PATH) != 0) return errno;
-  format::Time parent_mtime = mtime_of(ref.fd());
+  if (int error = read_back(fd, out.attributes)) return error;
+  format::Time parent_mtime = read_back_mtime(ref.fd());
 
   Recorder::Paths& paths = Recorder::paths();
   Recorder::Section section(recorder_);
@@ -281,7 +275,7 @@ int Filesystem::remove(uint64_t parent, const char* name, int flags) {
   sys::Fd grave = dig_grave(victim, st);
   if (::unlinkat(ref.fd(), name, flags) != 0) return errno;
   if (grave.is_open()) table_.bury(*victim, grave.release());
-  format::Time parent_mtime = mtime_of(ref.fd());
+  format::Time parent_mtime = read_back_mtime(ref.fd());
 
   Recorder::Section section(recorder_);
   std::string_view path = section.path(*dir, name, Recorder::paths().first);
@@ -301,7 +295,8 @@ int Filesystem::remove(uint64_t parent, const char* name, int flags) {
 int Filesystem::rename_as(unsigned flags, const Caller& caller, Node& dir, int from, const char* name, int to,
                           const char* new_name) {
   if (!(flags & RENAME_WHITEOUT)) return ::renameat2(from, name, to, new_name, flags) == 0 ? 0 : errno;
-  format::Time before = mtime_of(from);
+  struct stat before;
+  if (::fstatat(from, "", &before, AT_EMPTY_PATH) != 0) return errno;
   int error = 0;
   {
     AsCaller as(caller);
@@ -309,8 +304,8 @@ int Filesystem::rename_as(unsigned flags, const Caller& caller, Node& dir, int f
   }
   format::SetAttr record;
   record.valid = format::kSetMtime;
-  record.mtime = mtime_of(from);
-  if (error != 0 && record.mtime != before) {
+  record.mtime = read_back_mtime(from);
+  if (error != 0 && record.mtime != to_time(before.st_mtim)) {
     Recorder::Section section(recorder_);
     record.path = section.path(dir, Recorder::paths().first);
     section.put(dir.ino, 0, record);
@@ -329,6 +324,7 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
   struct stat moved_st, other_st;
   if (::fstatat(from.fd(), name, &moved_st, AT_SYMLINK_NOFOLLOW) != 0) return errno;
   bool replaces = ::fstatat(to.fd(), new_name, &other_st, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!replaces && errno != ENOENT) return errno;
   Node* other = replaces ? table_.find_ino(other_st.st_ino) : nullptr;
   bool is_same = replaces && other_st.st_ino == moved_st.st_ino;
   sys::Fd grave = is_same || (flags & RENAME_EXCHANGE) ? sys::Fd() : dig_grave(other, other_st);
@@ -336,12 +332,15 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
   if (is_same) return 0;  // two names of one file: nothing has happened
   if (grave.is_open()) table_.bury(*other, grave.release());
   format::Rename record;
-  record.parent_mtime = mtime_of(from.fd());
-  record.new_parent_mtime = dir == new_dir ? record.parent_mtime : mtime_of(to.fd());
+  record.parent_mtime = read_back_mtime(from.fd());
+  record.new_parent_mtime = dir == new_dir ? record.parent_mtime : read_back_mtime(to.fd());
   if (replaces) record.replaced = other_st.st_ino;
   if (flags & RENAME_WHITEOUT) {
     struct stat st;
-    if (::fstatat(from.fd(), name, &st, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+    if (::fstatat(from.fd(), name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      lost(errno);
+      st = {};
+    }
     record.flags |= format::kRenameWhiteout;
     record.whiteout_uid = st.st_uid;
     record.whiteout_gid = st.st_gid;

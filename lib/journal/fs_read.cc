@@ -20,12 +20,6 @@
 
 namespace tfs::journal {
 
-format::Time mtime_of(int fd) {
-  struct stat st {};
-  if (::fstatat(fd, "", &st, AT_EMPTY_PATH) != 0) return {};
-  return to_time(st.st_mtim);
-}
-
 bool is_reserved(uint64_t parent, const char* name) { return parent == 1 && std::strcmp(name, kReservedName) == 0; }
 
 // Without them the tests of order must turn red: that is what this macro is for, and for nothing else.
