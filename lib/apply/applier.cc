@@ -25,12 +25,6 @@ bool is_wrong_kind(const Error& error) {
   return e == EOPNOTSUPP || e == EINVAL || e == EPERM || e == ENOTTY || e == EISDIR;
 }
 
-// What a filesystem says that fails, and not of the object: it may pass.
-bool is_of_the_disk(int error) {
-  return error == EIO || error == EROFS || error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EMFILE ||
-         error == ENFILE;
-}
-
 // While a scan runs: a new object finds its place cleared; a change goes where the scan has been; names have their own rules.
 template <class R>
 Status Applier::forced(const R& r, Status (Applier::*strict)(const R&)) {
@@ -46,6 +40,20 @@ Status Applier::forced(const R& r, Status (Applier::*strict)(const R&)) {
     }
     return unless_undescribed((this->*strict)(r), r.path);
   }
+}
+
+// What is in the way may be flags of the directory, which get back, or the object's own, which are then as they are described.
+Status Applier::describe(const format::Entry& r) {
+  auto entry = [&] { return scan_->entry(r, id_, links_); };
+  auto entry_in_parent = [&] {
+    bool has_parent = !r.path.empty() && r.path != ".";
+    return has_parent ? lifting({format::parent_of(r.path), 0}, entry) : entry();
+  };
+  Status status = entry_in_parent();
+  if (status || status.error().sys_errno != EPERM || !TFS_TRY(scan_->lift(object(r.path)))) return status;
+  status = entry_in_parent();
+  if (status) state_.end_mending();
+  return status;
 }
 
 // What does not fit is still to be described.
@@ -79,10 +87,16 @@ struct Applier::Visitor {
   Status operator()(const format::SetFlags& r) { return a.forced(r, &Applier::set_flags); }
   Status operator()(const format::ScanBegin& r) { return a.scan_->begin(r); }
   Status operator()(const format::List& r) { return a.scan_->list(r); }
-  Status operator()(const format::Entry& r) { return a.scan_->entry(r, a.id_, a.links_); }
-  Status operator()(const format::Hash& r) { return a.scan_->hash(r, a.id_, a.links_); }
-  Status operator()(const format::Data& r) { return a.scan_->data(r, a.id_); }
-  Status operator()(const format::Hole& r) { return a.scan_->hole(r, a.id_); }
+  Status operator()(const format::Entry& r) { return a.describe(r); }
+  Status operator()(const format::Hash& r) {
+    return a.lifting(a.object(r.path), [&] { return a.scan_->hash(r, a.id_, a.links_); });
+  }
+  Status operator()(const format::Data& r) {
+    return a.lifting(a.object(r.path), [&] { return a.scan_->data(r, a.id_); });
+  }
+  Status operator()(const format::Hole& r) {
+    return a.lifting(a.object(r.path), [&] { return a.scan_->hole(r, a.id_); });
+  }
   Status operator()(const format::Given& r) { return a.scan_->given(r, a.id_); }
   Status operator()(const format::ScanEnd& r) { return a.scan_->end(r); }
   // What concerns the stream and not the tree.

@@ -54,6 +54,7 @@ class Applier {
   // forced.cc: the same while a scan runs.
   template <class R>
   Status forced(const R& r, Status (Applier::*strict)(const R&));
+  Status describe(const format::Entry& r);
   Status unless_undescribed(Status status, std::string_view path);
   Status force(const format::Link& r);
   Status force(const format::Unlink& r);

@@ -29,6 +29,11 @@ int with_flags(int path_fd, unsigned long request, unsigned int& flags) {
 
 }  // namespace
 
+bool is_of_the_disk(int error) {
+  return error == EIO || error == EROFS || error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EMFILE ||
+         error == ENFILE;
+}
+
 int set_mode(int fd, uint32_t mode, Descriptor kind) {
   int error = kind != Descriptor::kOpen ? sys::change_mode(fd, mode & 07777) : ::fchmod(fd, mode & 07777) == 0 ? 0 : errno;
   if (error != 0 || !(mode & S_ISGID)) return error;

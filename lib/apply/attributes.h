@@ -12,6 +12,9 @@ constexpr uint32_t kCarriedFlags =
     0x00000008 /* S */ | 0x00000010 /* i */ | 0x00000020 /* a */ | 0x00000040 /* d */ | 0x00000080 /* A */ | 0x00010000 /* D */;
 constexpr uint32_t kForbiddingFlags = 0x00000010 | 0x00000020;
 
+// What a filesystem says that fails, and not of the object: it may pass.
+bool is_of_the_disk(int error);
+
 // All are 0 or an errno. A descriptor that is not O_PATH is cheaper: no path is looked up.
 enum class Descriptor { kAny, kOpen };
 int set_mode(int fd, uint32_t mode, Descriptor kind = Descriptor::kAny);

@@ -23,8 +23,8 @@ Status Applier::make_way(std::string_view path) {
   struct stat st;
   if (!stat_at(at, st)) return {};
   if (!again_) scan_->contradicts(object(path), "in the way of a new one");
-  KeepMtime kept(at.dir);
-  TFS_TRY(remove_tree(at, object(path)));
+  KeepMtime kept(at.dir, state_);
+  TFS_TRY(remove_tree(at, object(path), state_));
   if (S_ISDIR(st.st_mode)) tree_.forget_directory(path);
   return {};
 }
@@ -38,7 +38,7 @@ Status Applier::force_new(std::string_view path) {
   scan_->forget_known(id_);
   scan_->wants().drop(id_);
   if (path.empty()) scan_->note_held(id_);
-  if (path.empty()) return remove_tree(tree_.held_place(id_), object(path));
+  if (path.empty()) return remove_tree(tree_.held_place(id_), object(path), state_);
   scan_->name_came(path);
   return make_way(path);
 }
@@ -74,7 +74,7 @@ Status Applier::force(const format::Unlink& r) {
   if (!is_there && !again_) scan_->contradicts(object(r.path), "missing");
   if ((r.flags & format::kUnlinkKeep) && is_there && !S_ISDIR(st.st_mode)) TFS_TRY(keep_forced(*at, id_));
   if (is_there) {
-    TFS_TRY(remove_tree(*at, object(r.path)));
+    TFS_TRY(remove_tree(*at, object(r.path), state_));
     if (S_ISDIR(st.st_mode)) tree_.forget_directory(r.path);
   }
   if (links_ == 0 && !(r.flags & format::kUnlinkKeep)) {
@@ -93,7 +93,7 @@ Status Applier::force(const format::Unlink& r) {
 Status Applier::keep_forced(const Place& at, uint64_t id) {
   scan_->note_held(id);
   Place held = tree_.held_place(id);
-  TFS_TRY(remove_tree(held, {{}, id}));
+  TFS_TRY(remove_tree(held, {{}, id}, state_));
   if (::linkat(at.dir, at.name.c_str(), held.dir, held.name.c_str(), 0) != 0) {
     return at_object("apply.forced.keep", errno, "keep", {{}, id});
   }
@@ -104,7 +104,7 @@ Status Applier::force(const format::Rmdir& r) {
   Result<Place> at = tree_.place(r.path);
   struct stat st;
   if (!again_ && (!at || !stat_at(*at, st))) scan_->contradicts(object(r.path), "missing");
-  if (at) TFS_TRY(remove_tree(*at, object(r.path)));
+  if (at) TFS_TRY(remove_tree(*at, object(r.path), state_));
   tree_.forget_directory(r.path);
   return touch_if_there(parent_of(r.path), r.parent_mtime);
 }
@@ -149,8 +149,8 @@ Status Applier::force_exchange(const format::Rename& r, const Place* from, const
   if (can && ::renameat2(from->dir, from->name.c_str(), to.dir, to.name.c_str(), RENAME_EXCHANGE) != 0) {
     return at_object("apply.forced.exchange", errno, "exchange", object(r.path));
   }
-  if (!can && has_old) TFS_TRY(remove_tree(*from, object(r.path)));  // both are described again
-  if (!can && has_new) TFS_TRY(remove_tree(to, object(r.new_path)));
+  if (!can && has_old) TFS_TRY(remove_tree(*from, object(r.path), state_));  // both are described again
+  if (!can && has_new) TFS_TRY(remove_tree(to, object(r.new_path), state_));
   scan_->wants().exchanged(std::string(r.path), std::string(r.new_path));
   return {};
 }
@@ -173,9 +173,9 @@ Status Applier::force_move(const format::Rename& r, const Place* from, const Pla
     if (!lives_on) scan_->forget_known(r.replaced);
   }
   bool is_same = has_old && has_new && old_st.st_ino == new_st.st_ino;
-  if (has_new && !is_same) TFS_TRY(remove_tree(to, object(r.new_path)));
+  if (has_new && !is_same) TFS_TRY(remove_tree(to, object(r.new_path), state_));
   if (is_same) {
-    TFS_TRY(remove_tree(*from, object(r.path)));
+    TFS_TRY(remove_tree(*from, object(r.path), state_));
   } else if (has_old && ::renameat(from->dir, from->name.c_str(), to.dir, to.name.c_str()) != 0) {
     return at_object("apply.forced.rename", errno, "rename", object(r.path));
   }
@@ -193,7 +193,7 @@ Status Applier::force(const format::Forget&) {
   if (!has_names) scan_->wants().let_go(id_);
   scan_->note_let_go(id_);
   scan_->settle_wants();
-  return remove_tree(at, {{}, id_});
+  return remove_tree(at, {{}, id_}, state_);
 }
 
 // What a copy brings stands in the file that it comes from, which may not be what it should be yet.

@@ -45,13 +45,15 @@ std::string read_target(const Place& at) {
 // What writing content takes away and the content's description does not give back: the mtime, set-id bits, the capabilities.
 class KeepUnchanged {
  public:
-  KeepUnchanged(int fd, State& state) : mending_(state), fd_(fd), mtime_(fd) {
-    if (::fstat(fd, &before_) != 0) before_.st_mode = 0;
+  KeepUnchanged(int fd, State& state) : mending_(state), fd_(fd), mtime_(fd, state) {
     size_ = ::fgetxattr(fd, kName, value_, sizeof value_);
+    bool is_known = (size_ >= 0 || errno == ENODATA || errno == EOPNOTSUPP) && ::fstat(fd, &before_) == 0;
+    if (!is_known) state.note_loss();
   }
   ~KeepUnchanged() {
-    if (size_ > 0) ::fsetxattr(fd_, kName, value_, static_cast<size_t>(size_), 0);
-    if (before_.st_mode & (S_ISUID | S_ISGID)) set_mode(fd_, before_.st_mode);
+    bool is_back = size_ <= 0 || ::fsetxattr(fd_, kName, value_, static_cast<size_t>(size_), 0) == 0;
+    if (before_.st_mode & (S_ISUID | S_ISGID)) is_back = set_mode(fd_, before_.st_mode) == 0 && is_back;
+    if (!is_back) mending_.state.note_loss();
   }
   KeepUnchanged(const KeepUnchanged&) = delete;
   KeepUnchanged& operator=(const KeepUnchanged&) = delete;
@@ -124,7 +126,7 @@ void Scan::contradicts(const Object& object, const std::string& what) {
 }
 
 void Scan::clear_ids() {
-  static_cast<void>(remove_tree({state_.directory_fd(), "ids"}, {{}, 0}).ok());
+  static_cast<void>(remove_tree({state_.directory_fd(), "ids"}, {{}, 0}, state_).ok());
   id_of_.clear();
   noted_.clear();
 }
@@ -143,6 +145,7 @@ Status Scan::begin(const format::ScanBegin& r) {
   has_more_xattrs_ = needs_another_ = asks_another_ = false;
   doubts_.scan_begins(r.path, goes_on);
   if (goes_on) return {};
+  state_.forget_loss();
   if (is_cut_off && !only_checks_) wants_.ask_scan(".");
   was_exact_ = state_.is_exact();
   is_whole_ = is_whole;
@@ -198,8 +201,8 @@ Status Scan::join_known(const Object& target) {
   contradicts(target, "wrong link group");
   TFS_TRY(tree_.make_parents(target.path));
   Place at = TFS_TRY(tree_.place(target));
-  KeepMtime kept(at.dir);
-  TFS_TRY(remove_tree(at, target));
+  KeepMtime kept(at.dir, state_);
+  TFS_TRY(remove_tree(at, target, state_));
   tree_.forget_directory(target.path);
   tree_.forget_file(target.id);
   Place from = known_place(target.id);
@@ -255,8 +258,8 @@ Status Scan::list(const format::List& r) {
     bool stands_in = is_device(static_cast<mode_t>(type) << 12) && !policy_.makes_devices;  // or may: the description tells
     if (!dir || type == DT_UNKNOWN || stands_in || !stat_at(at, st) || type_of(st.st_mode) == type || only_checks_) continue;
     differs({r.path, 0}, "wrong type of " + escape(name));
-    KeepMtime kept(at.dir);
-    TFS_TRY(remove_tree(at, {r.path, 0}));
+    KeepMtime kept(at.dir, state_);
+    TFS_TRY(remove_tree(at, {r.path, 0}, state_));
     tree_.forget_all();
     dir = tree_.directory(r.path);
   }
@@ -268,25 +271,27 @@ Status Scan::list(const format::List& r) {
 
 Status Scan::remove_extra(std::string_view path, const std::unordered_set<std::string>& listed) {
   Result<int> dir = tree_.directory(path);
-  if (!dir) return {};
-  KeepMtime kept(*dir);
+  if (!dir) return dir.error().kind == Kind::kSystem ? Status(std::move(dir).error()) : Status();
   sys::Fd fd(::openat(*dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   DIR* reading = fd.is_open() ? ::fdopendir(fd.get()) : nullptr;
   if (reading == nullptr) return at_object("apply.scan.list", errno, "list", {path, 0});
   static_cast<void>(fd.release());
   std::vector<std::string> extra;
-  while (const dirent* e = ::readdir(reading)) {
+  errno = 0;
+  for (const dirent* e; (e = ::readdir(reading)) != nullptr; errno = 0) {
     std::string name = e->d_name;
     if (name == "." || name == ".." || listed.count(name) != 0) continue;
     if (path == "." && name == kInnerName) continue;
     extra.push_back(std::move(name));
   }
+  int error = errno;
   ::closedir(reading);
-  for (const std::string& name : extra) {
-    differs({path, 0}, "extra name " + escape(name));
-    if (!only_checks_) TFS_TRY(remove_tree({*dir, name}, {path, 0}));
-  }
-  if (!extra.empty() && !only_checks_) tree_.forget_all();
+  if (error != 0) return at_object("apply.scan.readdir", error, "list", {path, 0});
+  for (const std::string& name : extra) differs({path, 0}, "extra name " + escape(name));
+  if (extra.empty() || only_checks_) return {};
+  KeepMtime kept(*dir, state_);
+  for (const std::string& name : extra) TFS_TRY(remove_tree({*dir, name}, {path, 0}, state_));
+  tree_.forget_all();
   return {};
 }
 
@@ -310,8 +315,8 @@ Status Scan::make_bare(const format::Entry& r, const Object& target) {
   bool is_there = stat_at(at, st);
   if (is_there && fits(at, st, r)) return {};
   differs(target, is_there ? "wrong type or target" : "missing");
-  KeepMtime kept(at.dir);
-  TFS_TRY(remove_tree(at, target));
+  KeepMtime kept(at.dir, state_);
+  TFS_TRY(remove_tree(at, target, state_));
   tree_.forget_file(target.id);
   if (is_there && S_ISDIR(st.st_mode)) tree_.forget_directory(r.path);
   int failed = 0;
@@ -325,7 +330,7 @@ Status Scan::make_bare(const format::Entry& r, const Object& target) {
 // The object alone at its name: its other names belong to something else.
 Status Scan::make_fresh(const Object& target, const struct stat& st) {
   Place at = TFS_TRY(tree_.place(target));
-  KeepMtime kept(at.dir);
+  KeepMtime kept(at.dir, state_);
   std::string link_target = S_ISLNK(st.st_mode) ? read_target(at) : std::string();
   if (::unlinkat(at.dir, at.name.c_str(), 0) != 0) return at_object("apply.scan.separate", errno, "separate", target);
   tree_.forget_file(target.id);
@@ -344,8 +349,8 @@ Status Scan::join_links(const Object& target, uint64_t id, uint32_t links, bool 
   if (find_known(id, known)) {
     if (known.st_ino == st.st_ino) return {};
     differs(target, "wrong link group");
-    KeepMtime kept(at.dir);
-    TFS_TRY(remove_tree(at, target));
+    KeepMtime kept(at.dir, state_);
+    TFS_TRY(remove_tree(at, target, state_));
     tree_.forget_file(id);
     Place from = known_place(id);
     if (::linkat(from.dir, from.name.c_str(), at.dir, at.name.c_str(), 0) != 0) {
@@ -403,6 +408,7 @@ Status Scan::remove_other_xattrs(int fd, const Object& target) {
   std::string path = proc_path(fd);
   static thread_local std::vector<char> names(XATTR_LIST_MAX);  // not cleared for each object: most have none
   ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
+  if (size < 0 && errno != EOPNOTSUPP) return at_object("apply.scan.listxattr", errno, "list the attributes of", target);
   for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
     if (right_xattrs_.count(at) != 0 || !wants_xattr(at)) continue;
     differs(target, "extra attribute " + escape(at));
@@ -429,7 +435,11 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
   if (wants_flags && flags != wanted_flags) differs(target, "inode flags");
   if (flags_error != 0 && flags != wanted_flags && !only_checks_)
     return at_object("apply.scan.get_flags", flags_error, "read the flags of", target);
-  if (has_flags && !only_checks_ && (flags & kForbiddingFlags)) set_flags(fd.get(), flags & ~kForbiddingFlags);
+  bool is_lifted = has_flags && !only_checks_ && (flags & kForbiddingFlags);
+  if (is_lifted) {
+    state_.begin_mending();
+    set_flags(fd.get(), flags & ~kForbiddingFlags);
+  }
 
   format::Time mtime = policy_.keeps_times ? r.mtime : times_.nearest(r.mtime);
   bool same_time = st.st_mtim.tv_sec == mtime.sec && static_cast<uint32_t>(st.st_mtim.tv_nsec) == mtime.nsec;
@@ -471,8 +481,28 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
     if (has_flags && (flags != wanted_flags || (flags & kForbiddingFlags))) {
       if (int error = set_flags(fd.get(), wanted_flags)) return at_object("apply.scan.flags", error, "set the flags of", target);
     }
+    if (is_lifted) state_.end_mending();
   }
   return {};
+}
+
+Result<bool> Scan::lift(const Object& target) {
+  if (only_checks_) return false;
+  Result<Place> named = tree_.place(target);
+  Place places[2] = {named ? *named : Place(), ids_.is_open() ? known_place(target.id) : Place()};
+  bool has_lifted = false;
+  for (const Place& at : places) {
+    if (at.name.empty()) continue;
+    sys::Fd fd(open_in(at.dir, at.name.c_str(), O_PATH));
+    uint32_t flags = 0;
+    int error = fd.is_open() ? get_flags(fd.get(), flags) : errno;
+    bool is_forbidden = error == 0 && (flags & kForbiddingFlags) != 0;
+    if (is_forbidden) state_.begin_mending();
+    if (is_forbidden) error = set_flags(fd.get(), flags & ~kForbiddingFlags);
+    if (is_of_the_disk(error)) return at_object("apply.scan.lift", error, "change the flags of", target);
+    has_lifted = has_lifted || (is_forbidden && error == 0);
+  }
+  return has_lifted;
 }
 
 Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
@@ -528,7 +558,7 @@ Status Scan::hash(const format::Hash& r, uint64_t id, uint32_t links) {
   Object target{r.path, id};
   bytes_ += r.length;
   if (r.length > format::kHashBlock) return corrupt("HASH of more than a block");
-  Result<int> fd = only_checks_ || is_settled(target, links) ? tree_.file(target) : Result<int>(mismatch(""));
+  Result<int> fd = only_checks_ || is_settled(target, links) ? tree_.file_to_read(target) : Result<int>(mismatch(""));
   bool is_equal = false;
   if (fd) {
     size_t done = 0;
@@ -551,10 +581,11 @@ Status Scan::hash(const format::Hash& r, uint64_t id, uint32_t links) {
 }
 
 // Holes where the source has holes, and zeros where it has zeros; the content is equal already, and in buffer_.
-Status Scan::allot(int fd, const format::Hash& r, const Object& target) {
+Status Scan::allot(int reading, const format::Hash& r, const Object& target) {
   bool may_have_holes = format::zero_pages(buffer_->first(r.length)) != 0;
-  uint32_t here = may_have_holes ? sys::holes_in(fd, r.offset, r.offset + r.length, format::kHashPage) : 0;
+  uint32_t here = may_have_holes ? sys::holes_in(reading, r.offset, r.offset + r.length, format::kHashPage) : 0;
   if (here == r.holes) return {};
+  int fd = TFS_TRY(tree_.file(target));
   KeepUnchanged kept(fd, state_);
   for (uint32_t page = 0; uint64_t{page} * format::kHashPage < r.length; page++) {
     uint64_t at = r.offset + uint64_t{page} * format::kHashPage;
@@ -609,7 +640,7 @@ Result<bool> Scan::is_zero(int fd, uint64_t offset, uint64_t length) {
 template <class IsThere>
 Status Scan::check_content(const Object& target, uint64_t offset, uint64_t length, const IsThere& is_there) {
   bytes_ += length;
-  Result<int> fd = tree_.file(target);
+  Result<int> fd = tree_.file_to_read(target);
   if (!fd && fd.error().kind == Kind::kSystem) return std::move(fd).error();
   if (!fd || !TFS_TRY(is_there(*fd))) differs(target, "content at " + std::to_string(offset));
   return {};
@@ -680,6 +711,7 @@ void Scan::abandon() {
 void Scan::settle_wants() {
   if (!is_running_ || !has_ended_) return;
   if (only_checks_) return finish(differences_ == 0 ? Outcome::kExact : Outcome::kDiffers);
+  needs_another_ = needs_another_ || state_.has_loss();
   bool is_open = !wants_.is_empty(), needs_another = needs_another_ || wants_.has_overflowed();
   if (is_open && wants_.can_ask()) return;  // they may still come
   if (!is_open && !needs_another) return finish(Outcome::kExact);
@@ -714,7 +746,7 @@ void Scan::let_go_others() {
   static_cast<void>(fd.release());
   while (const dirent* e = ::readdir(reading)) {
     if (e->d_name[0] != '.' && held_.count(std::strtoull(e->d_name, nullptr, 10)) == 0) {
-      static_cast<void>(remove_tree({state_.held_fd(), e->d_name}, {{}, 0}).ok());
+      static_cast<void>(remove_tree({state_.held_fd(), e->d_name}, {{}, 0}, state_).ok());
     }
   }
   ::closedir(reading);
@@ -732,6 +764,11 @@ void Scan::finish(Outcome shown) {
   clear_ids();
   ids_.reset();
   tree_.forget_all();
+  if (exact && !only_checks_ && state_.has_loss()) {  // not before: what goes with the ids may have lost its flags
+    exact = false;
+    shown = wants_.can_ask() ? Outcome::kNone : Outcome::kDiffers;
+    if (wants_.can_ask()) wants_.ask_scan(".");
+  }
   std::string counts = std::to_string(names_) + " names and " + std::to_string(bytes_) + " bytes compared, " +
                        std::to_string(differences_) + " differences";
   std::string unseen = compares_content_ ? "" : "; no content where size and mtime are equal";

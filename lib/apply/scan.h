@@ -45,6 +45,9 @@ class Scan {
   Status list(const format::List& r);
   Status entry(const format::Entry& r, uint64_t id, uint32_t links);
   Status hash(const format::Hash& r, uint64_t id, uint32_t links);
+  // Takes flags that forbid changes from what stands at the name, and from the object that is about to be described under it. False where
+  // there are none.
+  Result<bool> lift(const Object& target);
   Status data(const format::Data& r, uint64_t id);
   Status hole(const format::Hole& r, uint64_t id);
   Status given(const format::Given& r, uint64_t id);
@@ -104,7 +107,7 @@ class Scan {
   Result<bool> is_zero(int fd, uint64_t offset, uint64_t length);
   template <class IsThere>
   Status check_content(const Object& target, uint64_t offset, uint64_t length, const IsThere& is_there);
-  Status allot(int fd, const format::Hash& r, const Object& target);
+  Status allot(int reading, const format::Hash& r, const Object& target);
   Status remove_extra(std::string_view path, const std::unordered_set<std::string>& listed);
   Status check_entry(const format::Entry& r, const Object& target, uint64_t id, uint32_t links);
   void finish(Outcome shown);

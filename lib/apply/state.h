@@ -102,6 +102,14 @@ class State {
   void begin_mending() { block_->is_mending = is_scanning_ && is_exact(); }
   void end_mending() { block_->is_mending = 0; }
 
+  // Where a scan could not put back what it had changed for a moment: the mirror is in doubt, and needs another one.
+  void note_loss() {
+    has_loss_ = true;
+    doubt_all();
+  }
+  bool has_loss() const { return has_loss_; }
+  void forget_loss() { has_loss_ = false; }
+
   // These go to the disk with the next write_bad_news().
   void doubt_all();  // something was found to differ: no more exact, where it was
   // As far as this, and no way to go on from there: a scan is under way.
@@ -166,7 +174,7 @@ class State {
   std::unique_ptr<StateBlock, Unmap> block_;
   std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // [synced], and of what it counts the frames
   uint64_t counts_ = 0;                                                 // how often that has begun anew
-  bool has_bad_news_ = false, is_scanning_ = false;
+  bool has_bad_news_ = false, is_scanning_ = false, has_loss_ = false;
   uint64_t openings_ = 0;    // how often a mode was noted by note_opened()
   size_t lifted_slots_ = 0;  // behind these all are free
 };

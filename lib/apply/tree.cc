@@ -178,6 +178,15 @@ Result<int> Tree::file(const Object& object) {
   return found->second->fd.get();
 }
 
+Result<int> Tree::file_to_read(const Object& object) {
+  Result<int> fd = file(object);
+  if (fd || fd.error().sys_errno != EPERM) return fd;
+  Place at = TFS_TRY(place(object));
+  reading_ = sys::Fd(open_in(at.dir, at.name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  if (!reading_.is_open()) return at_object("apply.tree.open_to_read", errno, "open", object);
+  return reading_.get();
+}
+
 // An errno as open_in().
 int Tree::open_to_write(const Place& at) {
   constexpr int kFlags = O_RDWR | O_NONBLOCK | O_NOCTTY;
@@ -226,8 +235,8 @@ Status Tree::make_parents(std::string_view path) {
     std::string_view prefix = path.substr(0, slash);
     if (directory(prefix).ok()) continue;
     Place at = TFS_TRY(place(prefix));
-    KeepMtime kept(at.dir);
-    TFS_TRY(remove_tree(at, {prefix, 0}));
+    KeepMtime kept(at.dir, state_);
+    TFS_TRY(remove_tree(at, {prefix, 0}, state_));
     if (::mkdirat(at.dir, at.name.c_str(), 0700) != 0) return at_object("apply.tree.make_parent", errno, "make", {prefix, 0});
   }
   return {};

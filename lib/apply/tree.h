@@ -55,6 +55,9 @@ class Tree {
   // A descriptor of a regular file that can be read and written; stays open. kMismatch for what is no regular file.
   Result<int> file(const Object& object);
 
+  // The same only to be read, which inode flags do not forbid. Good until the next call.
+  Result<int> file_to_read(const Object& object);
+
   // The same, if it is open already; else -1.
   int open_file(uint64_t id);
   // A file that has just been made, open to be read and written.
@@ -97,6 +100,7 @@ class Tree {
   const bool is_root_;     // the user
   std::list<File> files_;  // most recently used first
   std::unordered_map<uint64_t, std::list<File>::iterator> file_index_;
+  sys::Fd reading_;  // of file_to_read()
   std::list<Directory> directories_;
   std::unordered_map<std::string_view, std::list<Directory>::iterator> directory_index_;
 };
