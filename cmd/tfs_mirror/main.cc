@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "cmd/tfs_mirror/options.h"
@@ -91,8 +92,8 @@ class Mirror {
 
  private:
   // What the filesystem cannot hold is an error; but where it is compared or was given up.
-  static apply::TimeRange must_hold(const MirrorOptions& options, const apply::TimeRange& times) {
-    return options.policy.keeps_times && !options.replay.only_checks ? times : apply::TimeRange();
+  static std::optional<apply::TimeRange> must_hold(const MirrorOptions& options, const apply::TimeRange& times) {
+    return options.policy.keeps_times && !options.replay.only_checks ? std::optional(times) : std::nullopt;
   }
 
   const int root_, stop_;

@@ -106,7 +106,7 @@ struct Applier::Visitor {
   Status operator()(const format::Gap&) { return {}; }
 };
 
-Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan, const TimeRange& times)
+Applier::Applier(Tree& tree, State& state, const Policy& policy, Scan& scan, std::optional<TimeRange> times)
     : tree_(tree),
       state_(state),
       scan_(&scan),
@@ -125,8 +125,10 @@ Status Applier::apply(const format::Frame& frame, const format::Record& record, 
   next_ = next;
   if (!is_root_) TFS_TRY(way_.open(record));
   size_t joined = joined_.size();
-  Status status = times_.holds(record) ? std::visit(Visitor{*this}, record) : beyond(record);
+  Status status = !times_ || times_->holds(record) ? std::visit(Visitor{*this}, record) : beyond(record);
   if (status && next == Next::kOther) status = settle_directories();
+  if (int error = take_unseen_error(); error != 0 && status)
+    status = system_error("apply.applier.unseen", error, "unable to look at what a frame is about");
   if (!status) settle();  // while the way there is open
   if (!is_root_) {
     Status closed = way_.close();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "lib/apply/attributes.h"
@@ -21,8 +22,8 @@ namespace tfs::apply {
 
 class Applier {
  public:
-  // A time that is not in `times` is an error (kSystem/EOVERFLOW).
-  Applier(Tree& tree, State& state, const Policy& policy, Scan& scan, const TimeRange& times);
+  // A time that `times` does not hold, where there is one, is an error (kSystem/EOVERFLOW).
+  Applier(Tree& tree, State& state, const Policy& policy, Scan& scan, std::optional<TimeRange> times);
 
   // What comes behind a frame, and is applied, or done again, together with it.
   enum class Next {
@@ -122,7 +123,7 @@ class Applier {
   Scan* const scan_;
   Way way_;
   const Policy policy_;
-  const TimeRange times_;
+  const std::optional<TimeRange> times_;
   const bool is_root_;
   uint64_t id_ = 0;
   uint64_t seq_ = 0;

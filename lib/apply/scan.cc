@@ -465,7 +465,9 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
   if (!S_ISLNK(r.mode)) {
     if ((st.st_mode & 07777) != (r.mode & 07777)) differs(target, "mode");
     bool is_as_read = differences_ == differed;
-    if (!only_checks_ && (is_as_read || ::fstat(fd.get(), &st) == 0) && (st.st_mode & 07777) != (r.mode & 07777)) {
+    if (!only_checks_ && !is_as_read && ::fstat(fd.get(), &st) != 0)
+      return at_object("apply.scan.stat_again", errno, "read", target);
+    if (!only_checks_ && (st.st_mode & 07777) != (r.mode & 07777)) {
       if (int error = set_mode(fd.get(), r.mode)) return at_object("apply.scan.chmod", error, "set the mode of", target);
     }
   }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "lib/apply/attributes.h"
 #include "lib/apply/removal.h"
 #include "lib/apply/way.h"
 #include "lib/base/escape.h"
@@ -23,6 +24,8 @@ constexpr size_t kPieceLimit = 4000;  // the kernel takes paths of less than 409
 std::string shown(const Object& object) {
   return object.path.empty() ? "nameless object " + std::to_string(object.id) : escape(object.path);
 }
+
+thread_local int unseen_error = 0;
 
 bool means_difference(int sys_errno) {
   switch (sys_errno) {
@@ -77,8 +80,12 @@ Error at_fd(const char* op, int sys_errno, const std::string& what, int fd, cons
 }
 
 bool stat_at(const Place& at, struct stat& st) {
-  return ::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | (at.name.empty() ? AT_EMPTY_PATH : 0)) == 0;
+  if (::fstatat(at.dir, at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | (at.name.empty() ? AT_EMPTY_PATH : 0)) == 0) return true;
+  if (is_of_the_disk(errno)) unseen_error = errno;
+  return false;
 }
+
+int take_unseen_error() { return std::exchange(unseen_error, 0); }
 
 int link_error(const Place& from) {
   int error = errno;

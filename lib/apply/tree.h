@@ -111,8 +111,11 @@ Error at_object(const char* op, int sys_errno, const std::string& what, const Ob
 // The same for what is open as `fd`: kMismatch also where a special file or a symbolic link cannot have what the source's object has.
 Error at_fd(const char* op, int sys_errno, const std::string& what, int fd, const Object& object);
 
-// What stands there, of itself; false where nothing does, or it cannot be told.
+// What stands there, of itself; false where nothing does, or it cannot be told: then that is left for take_unseen_error().
 bool stat_at(const Place& at, struct stat& st);
+
+// Why this thread could not see something since it asked the last time: whatever it did without is to be done again. 0: it saw all.
+int take_unseen_error();
 
 // Why linkat(2) has failed, which says EPERM of a directory, too: then EISDIR.
 int link_error(const Place& from);

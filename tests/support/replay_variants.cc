@@ -89,7 +89,7 @@ class Mirror {
     state_ = std::make_unique<apply::State>(must(apply::State::open(dir, root.get())));
     tree_ = std::make_unique<apply::Tree>(std::move(root), *state_);
     scan_ = std::make_unique<apply::Scan>(*tree_, *state_, apply::Policy{}, wants_, false, apply::TimeRange{});
-    applier_ = std::make_unique<apply::Applier>(*tree_, *state_, apply::Policy{}, *scan_, apply::TimeRange{});
+    applier_ = std::make_unique<apply::Applier>(*tree_, *state_, apply::Policy{}, *scan_, std::nullopt);
   }
 
   // One run of tfs_mirror on a stream that comes in pieces; ends as its replay does.
