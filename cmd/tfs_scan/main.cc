@@ -151,7 +151,7 @@ class Answers {
       TFS_TRY(start_scan_when_due());
       if (input < 0 && scans_.empty() && !running_) return {};
       pollfd ready[] = {{input, POLLIN, 0}, {end, POLLIN, 0}};
-      int pause = running_ ? static_cast<int>(kLongestPause.count()) : scans_.empty() ? -1 : kScanPauseMs;
+      int pause = !scans_.empty() ? kScanPauseMs : running_ ? static_cast<int>(kLongestPause.count()) : -1;
       if (::poll(ready, 2, pause) == 0) continue;
       if (ready[1].revents != 0) return {};
       if (ready[0].revents == 0) continue;
