@@ -31,6 +31,7 @@ std::string escape(std::string_view bytes) {
   return out;
 }
 
+// What escape() makes has no byte that JSON wants escaped but the quote and the backslash.
 std::string quote(std::string_view bytes) {
   std::string out = "\"";
   for (char c : escape(bytes)) {

@@ -11,16 +11,6 @@ namespace {
 
 std::string seconds(uint64_t ms) { return fmt::format("{}.{:03}", ms / 1000, ms % 1000); }
 
-// What escape() makes has no byte that JSON wants escaped but the quote and the backslash.
-std::string json_string(std::string_view bytes) {
-  std::string out = "\"";
-  for (char c : escape(bytes)) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
 }  // namespace
 
 std::string to_text(const sys::WallTime& time) {
@@ -48,8 +38,8 @@ std::string to_json(const Report& r) {
   std::string out =
       fmt::format(R"({{"socket":{},"pid":{},"state":"{}","since":"{}","frames":{},"bytes":{},"last_seq":{},"idle_seconds":{},)"
                   R"("joined":{},"cut_off":{},"ring_bytes":{},"clients":[)",
-                  json_string(r.socket), r.pid, r.state, to_text(r.since), r.frames, r.bytes, r.last_seq, seconds(r.idle_ms),
-                  r.joined, r.cut_off, r.ring_bytes);
+                  quote(r.socket), r.pid, r.state, to_text(r.since), r.frames, r.bytes, r.last_seq, seconds(r.idle_ms), r.joined,
+                  r.cut_off, r.ring_bytes);
   for (const ClientReport& c : r.clients) {
     if (out.back() == '}') out += ',';
     out += fmt::format(R"({{"pid":{},"uid":{},"lag_frames":{},"lag_bytes":{},"lag_seconds":{},"in_socket":{},"since":"{}"}})",

@@ -73,13 +73,7 @@ std::string reader_line(const ReaderState& reader, const Lag& lag) {
          (reader.is_reading ? "" : ", away") + "\n";
 }
 
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (char c : escape(text)) out += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
-  return out + "\"";
-}
-
-std::string field(std::string_view name, const std::string& value) { return quoted(name) + ":" + value; }
+std::string field(std::string_view name, const std::string& value) { return quote(name) + ":" + value; }
 
 }  // namespace
 
@@ -124,8 +118,8 @@ std::string readers_json(const SpoolStatus& status) {
     const ReaderState& r = status.readers[i];
     const Lag& lag = status.lags[i];
     out += i == 0 ? "{" : ",{";
-    out += field("name", r.name.empty() ? "null" : quoted(r.name)) + "," +
-           field("position", r.place.place.position.epoch.is_none() ? "null" : quoted(position_of(r))) + ",";
+    out += field("name", r.name.empty() ? "null" : quote(r.name)) + "," +
+           field("position", r.place.place.position.epoch.is_none() ? "null" : quote(position_of(r))) + ",";
     out += field("reading", r.is_reading ? "true" : "false") + ",";
     out += field("lag_frames", lag.frames ? std::to_string(*lag.frames) : "null") + ",";
     out += field("lag_bytes", std::to_string(lag.bytes)) + "}";
@@ -136,18 +130,17 @@ std::string readers_json(const SpoolStatus& status) {
 std::string to_json(const SpoolStatus& status) {
   std::string epochs;
   for (const EpochStatus& e : status.epochs) {
-    epochs += (epochs.empty() ? "{" : ",{") + field("epoch", quoted(to_text(e.epoch))) + "," +
+    epochs += (epochs.empty() ? "{" : ",{") + field("epoch", quote(to_text(e.epoch))) + "," +
               field("first", std::to_string(e.first)) + ",";
     epochs += field("last", std::to_string(e.last)) + "," + field("ended", e.has_ended ? "true" : "false") + ",";
     epochs += field("bytes", std::to_string(e.bytes)) + "," + field("segments", std::to_string(e.segments)) + "}";
   }
   bool is_empty = status.epochs.empty();
   auto position = [&](uint64_t EpochStatus::*seq, const EpochStatus& e) {
-    return quoted(to_text(format::Position{e.epoch, e.*seq}));
+    return quote(to_text(format::Position{e.epoch, e.*seq}));
   };
-  return "{" + field("spool", quoted(status.path)) + "," +
-         field("writer", status.is_writer_running ? quoted(status.pid) : "null") + "," +
-         field("bytes", std::to_string(status.bytes)) + "," + field("segments", std::to_string(status.segments)) + "," +
+  return "{" + field("spool", quote(status.path)) + "," + field("writer", status.is_writer_running ? quote(status.pid) : "null") +
+         "," + field("bytes", std::to_string(status.bytes)) + "," + field("segments", std::to_string(status.segments)) + "," +
          field("first", is_empty ? "null" : position(&EpochStatus::first, status.epochs.front())) + "," +
          field("position", is_empty ? "null" : position(&EpochStatus::last, status.epochs.back())) + "," +
          field("ended", !is_empty && status.epochs.back().has_ended ? "true" : "false") + "," +

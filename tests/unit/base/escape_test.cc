@@ -22,6 +22,11 @@ TEST_CASE("all other bytes become \\xNN, and a backslash two") {
   CHECK(escape("a\nb\tc\0d\x7f\x80\xff"sv) == "a\\x0ab\\x09c\\x00d\\x7f\\x80\\xff");
 }
 
+TEST_CASE("as a string of JSON, quotes and backslashes are escaped once more") {
+  CHECK(quote("a b") == "\"a b\"");
+  CHECK(quote("a\"b\\c\n") == R"("a\"b\\\\c\\x0a")");
+}
+
 TEST_CASE("what was escaped is one line of printable ASCII, and comes back") {
   test::Random random(1);
   for (int i = 0; i < 2000; i++) {
