@@ -42,7 +42,8 @@ Status Applier::forced(const R& r, Status (Applier::*strict)(const R&)) {
   }
 }
 
-// What is in the way may be flags of the directory, which get back, or the object's own, which are then as they are described.
+// What is in the way may be flags of the directory, which get back, or the object's own, which are then as they are described; and once
+// more flags of the directory that have gone by then, since a disk that fails has refused to put them back.
 Status Applier::describe(const format::Entry& r) {
   auto entry = [&] { return scan_->entry(r, id_, links_); };
   auto entry_in_parent = [&] {
@@ -50,9 +51,10 @@ Status Applier::describe(const format::Entry& r) {
     return has_parent ? lifting({format::parent_of(r.path), 0}, entry) : entry();
   };
   Status status = entry_in_parent();
-  if (status || status.error().sys_errno != EPERM || !TFS_TRY(scan_->lift(object(r.path)))) return status;
-  status = entry_in_parent();
-  if (status) state_.end_mending();
+  for (int attempts = 2; attempts > 0 && !status && status.error().sys_errno == EPERM; attempts--) {
+    TFS_TRY(scan_->lift(object(r.path)));
+    status = entry_in_parent();
+  }
   return status;
 }
 

@@ -435,8 +435,7 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
   if (wants_flags && flags != wanted_flags) differs(target, "inode flags");
   if (flags_error != 0 && flags != wanted_flags && !only_checks_)
     return at_object("apply.scan.get_flags", flags_error, "read the flags of", target);
-  bool is_lifted = has_flags && !only_checks_ && (flags & kForbiddingFlags);
-  if (is_lifted) {
+  if (has_flags && !only_checks_ && (flags & kForbiddingFlags)) {
     state_.begin_mending();
     set_flags(fd.get(), flags & ~kForbiddingFlags);
   }
@@ -483,28 +482,27 @@ Status Scan::dress(const format::Entry& r, const Object& target) {
     if (has_flags && (flags != wanted_flags || (flags & kForbiddingFlags))) {
       if (int error = set_flags(fd.get(), wanted_flags)) return at_object("apply.scan.flags", error, "set the flags of", target);
     }
-    if (is_lifted) state_.end_mending();
+    state_.end_mending();
   }
   return {};
 }
 
-Result<bool> Scan::lift(const Object& target) {
-  if (only_checks_) return false;
+Status Scan::lift(const Object& target) {
+  if (only_checks_) return {};
   Result<Place> named = tree_.place(target);
   Place places[2] = {named ? *named : Place(), ids_.is_open() ? known_place(target.id) : Place()};
-  bool has_lifted = false;
   for (const Place& at : places) {
     if (at.name.empty()) continue;
     sys::Fd fd(open_in(at.dir, at.name.c_str(), O_PATH));
     uint32_t flags = 0;
     int error = fd.is_open() ? get_flags(fd.get(), flags) : errno;
-    bool is_forbidden = error == 0 && (flags & kForbiddingFlags) != 0;
-    if (is_forbidden) state_.begin_mending();
-    if (is_forbidden) error = set_flags(fd.get(), flags & ~kForbiddingFlags);
+    if (error == 0 && (flags & kForbiddingFlags)) {
+      state_.begin_mending();  // until it is dressed
+      error = set_flags(fd.get(), flags & ~kForbiddingFlags);
+    }
     if (is_of_the_disk(error)) return at_object("apply.scan.lift", error, "change the flags of", target);
-    has_lifted = has_lifted || (is_forbidden && error == 0);
   }
-  return has_lifted;
+  return {};
 }
 
 Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {

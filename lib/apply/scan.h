@@ -45,9 +45,8 @@ class Scan {
   Status list(const format::List& r);
   Status entry(const format::Entry& r, uint64_t id, uint32_t links);
   Status hash(const format::Hash& r, uint64_t id, uint32_t links);
-  // Takes flags that forbid changes from what stands at the name, and from the object that is about to be described under it. False where
-  // there are none.
-  Result<bool> lift(const Object& target);
+  // Takes flags that forbid changes from what stands at the name, and from the object that is about to be described under it.
+  Status lift(const Object& target);
   Status data(const format::Data& r, uint64_t id);
   Status hole(const format::Hole& r, uint64_t id);
   Status given(const format::Given& r, uint64_t id);
