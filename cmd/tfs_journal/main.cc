@@ -26,7 +26,8 @@ std::string own_path() {
 Status show(const JournalOptions& options) {
   sys::Fd mount = TFS_TRY(control::open_mount(options.mountpoint));
   control::Status status = TFS_TRY(control::ask_status(mount.get(), options.mountpoint));
-  return sys::write_all("journal.status.write", STDOUT_FILENO, as_bytes(options.is_json ? to_json(status) : to_text(status)));
+  std::string text = TFS_TRY(control::status_text(mount.get(), options.mountpoint, status, options.is_json));
+  return sys::write_all("journal.status.write", STDOUT_FILENO, as_bytes(text));
 }
 
 // What the process that serves ends with.

@@ -80,38 +80,29 @@ Status parse_options(int argc, char** argv, ScanOptions& options) {
   return {};
 }
 
-// What a status says of a scan.
-enum class Course { kRuns, kEnded, kFailed, kLost };
-Course course_of(const control::Status& status, uint64_t scan) {
-  if (status.failed_scan == scan) return Course::kFailed;
-  if (status.scan == scan) return status.is_scanning ? Course::kRuns : Course::kEnded;
-  return status.scan == 0 ? Course::kLost : Course::kEnded;  // another tfs_journal has taken the mount over
-}
-
-Error given_up(const control::Status& status, Course course) {
-  std::string why = course == Course::kLost ? "tfs_journal was started anew" : control::failure_of(status);
+Error given_up(const control::ScanResult& result) {
+  std::string why = result.course == control::kGivenUp ? result.why : "tfs_journal was started anew";
   return Error{Kind::kSystem, 0, "scan.main.given_up", "the scan was given up: " + why};
 }
 
 Status follow(int fd, const ScanOptions& options, uint64_t scan) {
   bool shows = ::isatty(STDERR_FILENO);
   auto begin = std::chrono::steady_clock::now();
-  control::Status status;
-  Course course;
+  control::ScanResult result;
   while (true) {
-    status = TFS_TRY(control::ask_status(fd, options.mount));
     if (shows) {
+      control::Status status = TFS_TRY(control::ask_status(fd, options.mount));
       std::fprintf(stderr, "\r%llu names, %llu MiB described", static_cast<unsigned long long>(status.scan_names),
                    static_cast<unsigned long long>(status.scan_bytes >> 20));
     }
-    course = course_of(status, scan);
-    if (course != Course::kRuns) break;
+    result = TFS_TRY(control::ask_scan(fd, options.mount, scan));
+    if (result.course != control::kRuns) break;
     // A small part of what it has taken: who waits for a short scan is not told late.
     auto part = (std::chrono::steady_clock::now() - begin) / 16;
     std::this_thread::sleep_for(std::clamp<std::chrono::nanoseconds>(part, std::chrono::milliseconds(1), kLongestPause));
   }
   if (shows) std::fputc('\n', stderr);
-  return course == Course::kEnded ? Status() : given_up(status, course);
+  return result.course == control::kEnded ? Status() : given_up(result);
 }
 
 // The name of the scan.
@@ -204,17 +195,17 @@ class Answers {
   Status follow_scan(bool may_try_again) {
     if (!running_) return {};
     Result<sys::Fd> mount = control::open_mount(options_.mount);
-    Result<control::Status> status = mount ? control::ask_status(mount->get(), options_.mount) : std::move(mount).error();
-    if (!status) {  // tfs_journal has ended: how, the stream says
+    Result<control::ScanResult> result =
+        mount ? control::ask_scan(mount->get(), options_.mount, running_->name) : std::move(mount).error();
+    if (!result) {  // tfs_journal has ended: how, the stream says
       running_.reset();
       return {};
     }
-    Course course = course_of(*status, running_->name);
-    if (course == Course::kRuns) return {};
-    if (course == Course::kEnded) {
+    if (result->course == control::kRuns) return {};
+    if (result->course == control::kEnded) {
       pause_ = kFirstRest;
     } else {
-      Error why = given_up(*status, course);
+      Error why = given_up(*result);
       if (!may_try_again) return why;
       sys::say(why.message() + ": trying again in " + std::to_string(pause_.count()) + " ms");
       not_before_ = std::chrono::steady_clock::now() + pause_;
@@ -277,7 +268,7 @@ Status run(int argc, char** argv) {
     return Error{Kind::kSystem, 0, "scan.main.wants", asked.error().message()};
   control::Status status = TFS_TRY(std::move(asked));
   if (options.asks_status) {
-    std::fputs((options.is_json ? to_json(status) : to_text(status)).c_str(), stdout);
+    std::fputs(TFS_TRY(control::status_text(mount.get(), options.mount, status, options.is_json)).c_str(), stdout);
     return {};
   }
   if (options.serves_wants) {

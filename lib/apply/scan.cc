@@ -146,7 +146,7 @@ Status Scan::begin(const format::ScanBegin& r) {
   doubts_.scan_begins(r.path, goes_on);
   if (goes_on) return {};
   state_.forget_loss();
-  if (is_cut_off && !only_checks_) wants_.ask_scan(".");
+  if (is_cut_off && !only_checks_ && !state_.is_exact()) wants_.ask_scan(".");
   was_exact_ = state_.is_exact();
   is_whole_ = is_whole;
   names_ = bytes_ = differences_ = 0;

@@ -10,7 +10,6 @@
 namespace tfs::control {
 
 constexpr uint32_t kVersion = 2;
-constexpr size_t kFailureSize = 1024;
 
 struct Status {
   uint32_t version;
@@ -23,8 +22,6 @@ struct Status {
   uint32_t is_scanning;
   uint32_t padding;
   uint64_t scan_names, scan_bytes;  // described so far
-  uint64_t failed_scan;             // the last one that was given up, without SCANEND; 0: none
-  char failure[kFailureSize];       // why, as text
 };
 
 enum ScanMode : uint32_t { kByHash = 0, kByData = 1, kQuick = 2 };
@@ -40,6 +37,16 @@ struct ScanRequest {
   char path[kPathSize];  // relative to the mount, "." for all
 };
 
+// How a scan goes, or went. Of long ago nothing is known.
+enum ScanCourse : uint32_t { kUnknown = 0, kRuns = 1, kEnded = 2, kGivenUp = 3 };
+
+struct ScanResult {
+  uint64_t scan;  // in
+  uint32_t course;
+  uint32_t padding;
+  char why[1024];  // kGivenUp: as text
+};
+
 // Puts the content of a stretch of a file into the stream. ENOENT: no such file there (any more).
 struct WantRequest {
   uint64_t id, offset, length;
@@ -49,5 +56,6 @@ struct WantRequest {
 constexpr unsigned long kGetStatus = _IOR('T', 1, Status);
 constexpr unsigned long kStartScan = _IOWR('T', 2, ScanRequest);
 constexpr unsigned long kWant = _IOW('T', 3, WantRequest);
+constexpr unsigned long kGetScan = _IOWR('T', 4, ScanResult);
 
 }  // namespace tfs::control

@@ -19,11 +19,23 @@ std::string position_of(const Status& status) {
   return format::to_text(position);
 }
 
-bool was_given_up(const Status& status) { return status.scan != 0 && status.failed_scan == status.scan; }
+std::string to_text(const Status& status, const ScanResult& last) {
+  return "position  " + position_of(status) + "\nreader    " + (status.is_lost ? "none" : "reads") + "\nbacklog   " +
+         std::to_string(status.backlog) + " bytes\nnodes     " + std::to_string(status.nodes) + "\nscanning  " +
+         (status.is_scanning ? "yes" : "no") + "\ndescribed " + std::to_string(status.scan_names) + " names, " +
+         std::to_string(status.scan_bytes) + " bytes\n" +
+         (last.course == kGivenUp ? "given up  " + std::string(last.why) + "\n" : "");
+}
+
+std::string to_json(const Status& status, const ScanResult& last) {
+  return "{\"position\":\"" + position_of(status) + "\",\"reader\":" + (status.is_lost ? "false" : "true") +
+         ",\"backlog\":" + std::to_string(status.backlog) + ",\"nodes\":" + std::to_string(status.nodes) +
+         ",\"scanning\":" + (status.is_scanning ? "true" : "false") + ",\"scan-names\":" + std::to_string(status.scan_names) +
+         ",\"scan-bytes\":" + std::to_string(status.scan_bytes) +
+         (last.course == kGivenUp ? ",\"scan-failure\":" + quote(last.why) : "") + "}\n";
+}
 
 }  // namespace
-
-std::string failure_of(const Status& status) { return {status.failure, ::strnlen(status.failure, sizeof status.failure)}; }
 
 Result<sys::Fd> open_mount(const std::string& mount) {
   return sys::open_at("control.mount.open", AT_FDCWD, mount.c_str(), O_RDONLY | O_DIRECTORY);
@@ -46,19 +58,17 @@ Result<Status> ask_status(int fd, const std::string& mount) {
   return status;
 }
 
-std::string to_text(const Status& status) {
-  return "position  " + position_of(status) + "\nreader    " + (status.is_lost ? "none" : "reads") + "\nbacklog   " +
-         std::to_string(status.backlog) + " bytes\nnodes     " + std::to_string(status.nodes) + "\nscanning  " +
-         (status.is_scanning ? "yes" : "no") + "\ndescribed " + std::to_string(status.scan_names) + " names, " +
-         std::to_string(status.scan_bytes) + " bytes\n" + (was_given_up(status) ? "given up  " + failure_of(status) + "\n" : "");
+Result<ScanResult> ask_scan(int fd, const std::string& mount, uint64_t scan) {
+  ScanResult result{};
+  result.scan = scan;
+  if (::ioctl(fd, kGetScan, &result) != 0) return refused(mount, errno);
+  result.why[sizeof result.why - 1] = '\0';
+  return result;
 }
 
-std::string to_json(const Status& status) {
-  return "{\"position\":\"" + position_of(status) + "\",\"reader\":" + (status.is_lost ? "false" : "true") +
-         ",\"backlog\":" + std::to_string(status.backlog) + ",\"nodes\":" + std::to_string(status.nodes) +
-         ",\"scanning\":" + (status.is_scanning ? "true" : "false") + ",\"scan-names\":" + std::to_string(status.scan_names) +
-         ",\"scan-bytes\":" + std::to_string(status.scan_bytes) +
-         (was_given_up(status) ? ",\"scan-failure\":" + quote(failure_of(status)) : "") + "}\n";
+Result<std::string> status_text(int fd, const std::string& mount, const Status& status, bool is_json) {
+  ScanResult last = TFS_TRY(ask_scan(fd, mount, status.scan));
+  return is_json ? to_json(status, last) : to_text(status, last);
 }
 
 }  // namespace tfs::control

@@ -19,11 +19,10 @@ Error refused(const std::string& mount, int error);
 // kMismatch: a tfs_journal of another version.
 Result<Status> ask_status(int fd, const std::string& mount);
 
-// Why status.failed_scan was given up.
-std::string failure_of(const Status& status);
+// How a scan goes, by its name.
+Result<ScanResult> ask_scan(int fd, const std::string& mount, uint64_t scan);
 
-// Lines for people, or one line of JSON.
-std::string to_text(const Status& status);
-std::string to_json(const Status& status);
+// What --status prints: lines for people, or one line of JSON; with how the last scan went.
+Result<std::string> status_text(int fd, const std::string& mount, const Status& status, bool is_json);
 
 }  // namespace tfs::control

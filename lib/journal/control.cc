@@ -9,7 +9,8 @@
 namespace tfs::journal {
 
 bool Control::is_ours(unsigned long request) {
-  return request == control::kGetStatus || request == control::kStartScan || request == control::kWant;
+  return request == control::kGetStatus || request == control::kStartScan || request == control::kWant ||
+         request == control::kGetScan;
 }
 
 int Control::answer(unsigned long request, uid_t caller, const void* in, size_t in_size, void* out) {
@@ -32,6 +33,13 @@ int Control::answer(unsigned long request, uid_t caller, const void* in, size_t 
     auto& scan = *static_cast<control::ScanRequest*>(out);
     std::memcpy(&scan, in, sizeof scan);
     return scanner_.start(scan);
+  }
+  if (request == control::kGetScan) {
+    if (in_size < sizeof(control::ScanResult)) return EINVAL;
+    auto& result = *static_cast<control::ScanResult*>(out);
+    std::memcpy(&result, in, sizeof result);
+    scanner_.fill(result);
+    return 0;
   }
   if (in_size < sizeof(control::WantRequest)) return EINVAL;
   auto want = std::make_unique<control::WantRequest>();

@@ -32,6 +32,7 @@ constexpr size_t kContentRoom = size_t{512} << 10;     // what DATA and HOLE of 
 constexpr size_t kUnwrittenHashes = size_t{64} << 10;  // of what waits for the reader, and has programs' changes wait behind it
 constexpr size_t kUnwrittenContent = size_t{2} << 20;
 constexpr int kToRead = O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC;
+constexpr size_t kRemembered = 64;             // scans that have come to their end
 constexpr size_t kListing = size_t{32} << 10;  // of a directory, read at once; a listing's frame holds what came of one
 
 uint64_t random_number() {
@@ -183,7 +184,6 @@ int Scanner::start(control::ScanRequest& request) {
   is_running_ = true;
   unfinished_ = 1;
   is_stopping_ = false;
-  has_failed_ = false;
   thread_ = std::thread([this, request] { run(request); });
   return 0;
 }
@@ -199,9 +199,25 @@ void Scanner::fill(control::Status& status) const {
   status.is_scanning = is_running_;
   status.scan_names = names_;
   status.scan_bytes = bytes_;
+}
+
+void Scanner::fill(control::ScanResult& result) const {
   std::lock_guard guard(mutex_);
-  status.failed_scan = failed_scan_;
-  failure_.copy(status.failure, sizeof status.failure - 1);
+  std::memset(result.why, 0, sizeof result.why);
+  result.course = control::kUnknown;
+  if (is_running_ && scan_ == result.scan) result.course = control::kRuns;
+  for (const Past& past : past_) {
+    if (past.scan != result.scan) continue;
+    result.course = past.failure.empty() ? control::kEnded : control::kGivenUp;
+    past.failure.copy(result.why, sizeof result.why - 1);
+  }
+}
+
+// With mutex_ held.
+void Scanner::note_past() {
+  past_.push_front({scan_, std::exchange(failure_, {})});
+  if (past_.size() > kRemembered) past_.pop_back();
+  is_running_ = false;
 }
 
 // What cannot be read would be missing in each mirror, and nobody would know.
@@ -212,10 +228,7 @@ void Scanner::give_up(int error, const std::string& what, Node& node, const std:
   std::string object = path.empty() ? "a file without a name" : escape(path);
   std::string why = system_error("journal.scan.read", error, "unable to read " + what + " " + object).message();
   sys::warn("the scan is given up: " + why);
-  std::lock_guard guard(mutex_);
-  failed_scan_ = scan_;
   failure_ = std::move(why);
-  has_failed_ = true;
 }
 
 // Rule 2 of the model. Without it the tests of scans must turn red: that is what this macro is for, and for nothing else.
@@ -268,13 +281,25 @@ void Scanner::run(control::ScanRequest request) {
     lock.unlock();
     scan(std::move(target));
   }
+  if (!failure_.empty()) end_given_up();
   std::deque<Target> left;
   {
     std::lock_guard guard(mutex_);
     left.swap(queue_);
     is_running_ = false;
-    if (has_failed_) unfinished_ = 0;  // nothing is owed to anybody
   }
+}
+
+// Without SCANEND; but readers are told, by the scan of a name that no store has, that nothing more comes.
+void Scanner::end_given_up() {
+  Recorder::Room room(recorder_);
+  Recorder::Section section(recorder_);
+  std::lock_guard guard(mutex_);
+  uint64_t scan = random_number();
+  section.put(0, 0, format::ScanBegin{scan, seed_, 0, kReservedName});
+  section.put(0, 0, format::ScanEnd{scan, 0, 0});
+  unfinished_ = 0;
+  note_past();
 }
 
 // In one journal section with the look at the queue: what moves before SCANEND is described before it.
@@ -283,7 +308,7 @@ bool Scanner::end_if_done() {
   Recorder::Section section(recorder_);
   std::lock_guard guard(mutex_);
   if (!queue_.empty()) return false;
-  is_running_ = false;
+  note_past();
   section.put(0, 0, format::ScanEnd{scan_, names_, bytes_});
   unfinished_ = 0;
   return true;

@@ -48,6 +48,7 @@ class Scanner {
   int give(const control::WantRequest& want);
 
   void fill(control::Status& status) const;
+  void fill(control::ScanResult& result) const;  // of result.scan
 
  private:
   // A reference on a node for as long as this lives, as if the kernel had looked it up.
@@ -82,7 +83,9 @@ class Scanner {
 
   void run(control::ScanRequest request);
   bool end_if_done();
-  bool goes_on() const { return !is_stopping_ && !has_failed_; }
+  void end_given_up();
+  void note_past();
+  bool goes_on() const { return !is_stopping_ && failure_.empty(); }
   void give_up(int error, const std::string& what, Node& node, const std::string& name = {});
   ssize_t read_listing(Node& dir, int64_t offset, std::span<char> into);
   void scan(Target target);
@@ -108,10 +111,14 @@ class Scanner {
   mutable std::mutex mutex_;
   std::thread thread_;
   std::deque<Target> queue_;  // what is to be described
-  std::atomic<bool> is_running_{false}, is_stopping_{false}, has_failed_{false};
+  std::atomic<bool> is_running_{false}, is_stopping_{false};
   std::atomic<uint64_t> scan_{0}, names_{0}, bytes_{0};
-  uint64_t failed_scan_ = 0;  // the last one that was given up
-  std::string failure_;       // why
+  struct Past {
+    uint64_t scan;
+    std::string failure;  // why it was given up; empty where it was not
+  };
+  std::deque<Past> past_;  // the last that have come to their end, latest first
+  std::string failure_;    // of the one that runs; its thread alone looks at it
   uint64_t seed_ = 0, rate_ = 0;
   uint32_t mode_ = 0;
   int64_t allowance_at_ms_ = 0;
