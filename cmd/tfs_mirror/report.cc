@@ -83,21 +83,17 @@ std::string to_json(const MirrorReport& r) {
 }
 
 std::string to_prometheus(const MirrorReport& r, std::string_view dir) {
-  std::string label;
-  for (char c : escape(dir)) {
-    if (c == '"' || c == '\\') label += '\\';
-    label += c;
-  }
+  std::string label = quote(dir);  // escaped as Prometheus has it, too
   std::string text;
   auto add = [&](std::string_view name, std::string_view type, std::string_view help, double value) {
-    text += fmt::format("# HELP tfs_mirror_{0} {1}\n# TYPE tfs_mirror_{0} {2}\ntfs_mirror_{0}{{dir=\"{3}\"}} {4}\n", name, help,
-                        type, label, value);
+    text += fmt::format("# HELP tfs_mirror_{0} {1}\n# TYPE tfs_mirror_{0} {2}\ntfs_mirror_{0}{{dir={3}}} {4}\n", name, help, type,
+                        label, value);
   };
   add("exact", "gauge", "1 where the mirror is an exact prefix of its source's history", r.is_exact ? 1 : 0);
   text += "# HELP tfs_mirror_state 1 for the state that the mirror is in\n# TYPE tfs_mirror_state gauge\n";
   for (std::string_view state :
        {"following", "catching up", "scanning", "stalled", "stuck", "needs a scan", "not valid", "stopped"}) {
-    text += fmt::format("tfs_mirror_state{{dir=\"{}\",state=\"{}\"}} {}\n", label, state, r.state == state ? 1 : 0);
+    text += fmt::format("tfs_mirror_state{{dir={},state=\"{}\"}} {}\n", label, state, r.state == state ? 1 : 0);
   }
   size_t colon = r.position.rfind(':');
   add("position", "gauge", "the number of the last frame applied",

@@ -516,8 +516,10 @@ Status Scan::entry(const format::Entry& r, uint64_t id, uint32_t links) {
   }
   if (links > 1 && !S_ISDIR(r.mode) && !is_whole_) doubts_.meets_links();
   if (only_checks_) {
-    Result<sys::Fd> fd = goes_on ? tree_.open_path(target) : Result<sys::Fd>(mismatch(""));
-    return !goes_on ? check_entry(r, target, id, links) : fd ? set_xattrs(fd->get(), r, target) : Status();
+    if (!goes_on) return check_entry(r, target, id, links);
+    Result<sys::Fd> fd = tree_.open_path(target);
+    if (!fd && fd.error().kind == Kind::kSystem) return std::move(fd).error();
+    return fd ? set_xattrs(fd->get(), r, target) : Status();
   }
   if (r.path.empty()) note_held(id);
   struct stat known;
@@ -764,7 +766,8 @@ void Scan::finish(Outcome shown) {
   clear_ids();
   ids_.reset();
   tree_.forget_all();
-  if (exact && !only_checks_ && state_.has_loss()) {  // not before: what goes with the ids may have lost its flags
+  bool has_loss = exact && !only_checks_ && state_.has_loss();  // not before: what goes with the ids may have lost its flags
+  if (has_loss) {
     exact = false;
     shown = wants_.can_ask() ? Outcome::kNone : Outcome::kDiffers;
     if (wants_.can_ask()) wants_.ask_scan(".");
@@ -774,6 +777,7 @@ void Scan::finish(Outcome shown) {
   std::string unseen = compares_content_ ? "" : "; no content where size and mtime are equal";
   if (only_checks_) sys::say("check: " + counts + unseen);
   else if (exact) sys::say("scan: " + counts + (differences_ == 0 ? "" : ", repaired") + unseen);
+  else if (has_loss) sys::say("scan: " + counts + ", but flags of a file could not be put back: it needs another one");
   else if (shown == Outcome::kNone) sys::say("scan: " + counts + ", but what was copied meanwhile was not compared (--wants)");
   else sys::say("scan: " + counts + ", not all repaired: content is missing that nobody was asked for (--wants)");
   bool ends_doubts = exact && doubts_.scan_ends(compares_content_);

@@ -184,6 +184,7 @@ int Scanner::start(control::ScanRequest& request) {
   is_running_ = true;
   unfinished_ = 1;
   is_stopping_ = false;
+  failure_.clear();
   thread_ = std::thread([this, request] { run(request); });
   return 0;
 }
@@ -269,9 +270,13 @@ void Scanner::run(control::ScanRequest request) {
     std::lock_guard guard(mutex_);
     queue_.push_back(std::move(root));
     for (Node* node : held) queue_.push_back({Ref(table_, *node), {}});
-  } else if (Ref dir = find(std::string(format::parent_of(path))); dir.get() != nullptr) {
+  } else {
+    int error = 0;
+    std::string above(format::parent_of(path));
+    Ref dir = find(above, error);
+    if (error != 0 && !is_gone(error)) give_up(error, "what stands at", table_.root(), above);
     std::lock_guard guard(mutex_);
-    queue_.push_back({std::move(dir), std::string(format::name_of(path))});
+    if (dir.get() != nullptr) queue_.push_back({std::move(dir), std::string(format::name_of(path))});
   }
   while (goes_on() && !end_if_done()) {
     std::unique_lock lock(mutex_);
@@ -281,7 +286,7 @@ void Scanner::run(control::ScanRequest request) {
     lock.unlock();
     scan(std::move(target));
   }
-  if (!failure_.empty()) end_given_up();
+  if (!failure_.empty() && !is_stopping_) end_given_up();
   std::deque<Target> left;
   {
     std::lock_guard guard(mutex_);
@@ -573,8 +578,8 @@ int Scanner::put_content(Node& node, int fd, uint64_t& offset, uint64_t end) {
   return 0;
 }
 
-// The node at a path, name by name, as the kernel would look it up.
-Scanner::Ref Scanner::find(const std::string& path) {
+// The node at a path, name by name, as the kernel would look it up; or none, with `error`.
+Scanner::Ref Scanner::find(const std::string& path, int& error) {
   table_.add_lookup(table_.root());
   Ref at(table_, table_.root());
   for (std::string_view left = path; path != "." && !left.empty() && at.get() != nullptr;) {
@@ -582,13 +587,15 @@ Scanner::Ref Scanner::find(const std::string& path) {
     left.remove_prefix(std::min(left.size(), name.size() + 1));
     Sight seen;
     at = enter(*at.get(), name, seen);
+    error = seen.error;
   }
   return at;
 }
 
 int Scanner::give(const control::WantRequest& want) {
   Ref found;
-  if (want.path[0] != '\0') found = find(want.path);
+  int ignored = 0;  // then it is found by its id, or not
+  if (want.path[0] != '\0') found = find(want.path, ignored);
   if (found.get() == nullptr || found.get()->ino != want.id) {
     Node* node = table_.refer_to_ino(want.id);
     if (node == nullptr) return ENOENT;

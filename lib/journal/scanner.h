@@ -97,7 +97,7 @@ class Scanner {
   void describe_content(Node& node, sys::Fd fd);
   int put_block(Node& node, int fd, uint64_t& offset, uint64_t& size);
   int put_content(Node& node, int fd, uint64_t& offset, uint64_t end);
-  Ref find(const std::string& path);
+  Ref find(const std::string& path, int& error);
   void wait_for_others();
   void spend(uint64_t bytes);
 
