@@ -2,14 +2,14 @@
 #
 # shellcheck shell=sh
 
-# use_tmpfs [OPTION of mount]...: makes `disk`, a tmpfs, with the empty directories `store` and `mirror` in it.
-use_tmpfs() {
+# use_disk [OPTION of mount]...: makes `disk`, an empty filesystem (mount_disk), with the empty directories `store` and `mirror` in it.
+use_disk() {
   mkdir -p disk mnt
-  mount -t tmpfs "$@" tmpfs disk
+  mount_disk disk "$@"
   mkdir disk/store disk/mirror
 }
 
-drop_tmpfs() {
+drop_disk() {
   umount disk
 }
 

@@ -83,7 +83,7 @@ class Spooling {
   std::invoke_result_t<F> with_room(F make) {
     for (bool is_first = true;; is_first = false) {
       std::invoke_result_t<F> made = make();
-      if (made || !spool::is_full(made.error())) return made;
+      if (made || !is_full(made.error())) return made;
       if (is_first) sys::say(made.error().message() + ": waiting for room");
       if (pause(500)) return truncated("stopped while there was no room for the spool");
     }

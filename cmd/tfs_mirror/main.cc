@@ -16,6 +16,7 @@
 #include "cmd/tfs_mirror/report.h"
 #include "cmd/tfs_mirror/upkeep.h"
 #include "lib/apply/feed.h"
+#include "lib/apply/patience.h"
 #include "lib/apply/probe.h"
 #include "lib/apply/sandbox.h"
 #include "lib/base/escape.h"
@@ -218,11 +219,24 @@ Status look(const MirrorOptions& options, int root) {
   return {};
 }
 
+// For room on the disk, as the stream waits for it.
+template <typename Attempt>
+auto wait_for_room(Attempt attempt) -> decltype(attempt()) {
+  apply::Patience patience(stop_pipe[0]);
+  auto result = attempt();
+  while (!result && is_full(result.error())) {
+    if (!TFS_TRY(patience.wait(result.error().message()))) return truncated("stopped by a signal");
+    result = attempt();
+  }
+  if (result) patience.end();
+  return result;
+}
+
 Status replay(sys::Fd root, const MirrorOptions& options) {
-  apply::State state = TFS_TRY(apply::State::open(options.dir, root.get()));
-  apply::TimeRange times = TFS_TRY(apply::probe(state.directory_fd(), options.policy));
-  sys::Fd wants = TFS_TRY(open_wants(options.wants));
   TFS_TRY(watch_signals(options.command.empty()));
+  apply::State state = TFS_TRY(wait_for_room([&] { return apply::State::open(options.dir, root.get()); }));
+  apply::TimeRange times = TFS_TRY(wait_for_room([&] { return apply::probe(state.directory_fd(), options.policy); }));
+  sys::Fd wants = TFS_TRY(open_wants(options.wants));
   Status status;
   {
     Mirror mirror(std::move(root), state, options, times, stop_pipe[0]);

@@ -163,14 +163,8 @@ void Applier::drop_rest() {
 
 // --- shared pieces
 
-bool Applier::wants_xattr(std::string_view name) const {
-  if (!policy_.sets_xattrs) return false;
-  bool is_privileged = name.starts_with("trusted.") || name.starts_with("security.");
-  return policy_.sets_privileged_xattrs || !is_privileged;
-}
-
 Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, const Object& target) {
-  if (!wants_xattr(name)) return {};
+  if (!policy_.carries(name)) return {};
   if (::setxattr(proc_path(path_fd).c_str(), std::string(name).c_str(), value.data(), value.size(), 0) != 0) {
     // So says the kernel where it is no directory.
     struct stat st;

@@ -104,8 +104,10 @@ class Applier {
   Status before_content(int fd);
   Status after_content(int fd, const format::Time& mtime, uint32_t mode, const Object& object);
   Status store_xattr(int path_fd, std::string_view name, ByteView value, const Object& object);
-  bool wants_xattr(std::string_view name) const;
   Status rename_once(const format::Rename& r, const Place& from, const Place& to);
+  Status keep_mtimes(const format::Rename& r, const Place& from, const struct stat& other, const Place& to,
+                     const struct stat& moved);
+  Status keep_mtime(const Place& at, const format::Time& mtime, const Object& directory);
   Status dress_whiteout(const format::Rename& r);
   Status emulate_fallocate(int fd, const format::Fallocate& r);
 

@@ -195,7 +195,7 @@ Status Applier::set_xattr(const format::SetXattr& r) {
 
 Status Applier::remove_xattr(const format::RemoveXattr& r) {
   Object target = object(r.path);
-  if (!wants_xattr(r.name)) return {};
+  if (!policy_.carries(r.name)) return {};
   return lifting(target, [&]() -> Status {
     sys::Fd fd = TFS_TRY(tree_.open_path(target));
     tree_.forget_known(target);

@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,10 +25,16 @@ Result<sys::Fd> path_fd(const Place& at, const Object& target) {
   return sys::Fd(fd);
 }
 
-// 0 where there is nothing.
-uint64_t ino_at(const Place& at) {
+// Zeros where there is nothing.
+struct stat found_at(const Place& at) {
+  struct stat st {};
+  stat_at(at, st);
+  return st;
+}
+
+bool is_there(const Place& at) {
   struct stat st;
-  return stat_at(at, st) ? st.st_ino : 0;
+  return stat_at(at, st);
 }
 
 }  // namespace
@@ -126,7 +133,7 @@ Status Applier::unlink(const format::Unlink& r) {
   Object target = object(r.path);
   TFS_TRY(lifting({parent_of(r.path), 0}, [&]() -> Status {
     Place at = TFS_TRY(tree_.place(target));
-    if (again_ && ino_at(at) == 0) return {};
+    if (again_ && !is_there(at)) return {};
     if (r.flags & format::kUnlinkKeep) TFS_TRY(keep(at, id_, target));
     scan_->name_goes(at);
     if (::unlinkat(at.dir, at.name.c_str(), 0) != 0) return at_object("apply.unlink.unlink", errno, "remove", target);
@@ -152,24 +159,44 @@ Status Applier::rmdir(const format::Rmdir& r) {
 // Whether a rename that was under way had happened is told by the inode that it moved.
 Status Applier::rename_once(const format::Rename& r, const Place& from, const Place& to) {
   Object target = object(r.path);
-  uint64_t here = ino_at(from);
+  struct stat old_st = found_at(from), new_st = found_at(to);
+  uint64_t here = old_st.st_ino;
   if (again_ && state_.moved_ino() != 0 && here != state_.moved_ino()) {
-    if (ino_at(to) == state_.moved_ino()) return {};
+    if (new_st.st_ino == state_.moved_ino()) return keep_mtimes(r, from, old_st, to, new_st);
     return at_object("apply.rename.again", ENOENT, "rename", target);
   }
   if (here == 0) return at_object("apply.rename.find", ENOENT, "rename", target);
   bool is_exchange = (r.flags & format::kRenameExchange) != 0;
-  bool finds = ino_at(to) != 0;
+  bool finds = new_st.st_ino != 0;
   if (finds != (is_exchange || (r.flags & format::kRenameReplace))) {
     return at_object("apply.rename.target", finds ? EEXIST : ENOENT, "rename to", object(r.new_path));
   }
   if (finds && !is_exchange) scan_->name_goes(to);
-  state_.note_moved(here);
+  state_.note_moved(here, to_time(old_st.st_mtim), to_time(new_st.st_mtim));
   if (r.flags & format::kRenameKeep) TFS_TRY(keep(to, r.replaced, object(r.new_path)));
   unsigned flags = (is_exchange ? RENAME_EXCHANGE : 0) | (r.flags & format::kRenameWhiteout ? RENAME_WHITEOUT : 0);
   if (::renameat2(from.dir, from.name.c_str(), to.dir, to.name.c_str(), flags) != 0) {
     return at_object("apply.rename.rename", errno, "rename", target);
   }
+  return keep_mtimes(r, from, new_st, to, old_st);
+}
+
+// Directories that have another parent keep their mtime; but xfs gives those that change places with something a new one. What was
+// `moved` is at `to` now, and what was `other` at `from`, where places have been changed.
+Status Applier::keep_mtimes(const format::Rename& r, const Place& from, const struct stat& other, const Place& to,
+                            const struct stat& moved) {
+  if (parent_of(r.path) == parent_of(r.new_path)) return {};
+  if (S_ISDIR(moved.st_mode)) TFS_TRY(keep_mtime(to, state_.moved_mtime(), object(r.new_path)));
+  bool is_exchange = (r.flags & format::kRenameExchange) != 0;
+  return is_exchange && S_ISDIR(other.st_mode) ? keep_mtime(from, state_.exchanged_mtime(), object(r.path)) : Status();
+}
+
+Status Applier::keep_mtime(const Place& at, const format::Time& mtime, const Object& directory) {
+  struct stat st;
+  if (!stat_at(at, st)) return at_object("apply.rename.stat", errno, "find", directory);
+  if (to_time(st.st_mtim) == mtime) return {};
+  sys::Fd fd = TFS_TRY(path_fd(at, directory));
+  if (int error = set_mtime(fd.get(), mtime)) return at_object("apply.rename.utimens", error, "set the times of", directory);
   return {};
 }
 
@@ -188,9 +215,16 @@ Status Applier::rename(const format::Rename& r) {
   return touch_directory(parent_of(r.new_path), r.new_parent_mtime);
 }
 
+// Of the default ACL of their directory some filesystems give whiteouts one of their own. A frame of its own tells it where the source's
+// has.
 Status Applier::dress_whiteout(const format::Rename& r) {
+  constexpr const char* kAcl = "system.posix_acl_access";
   Object whiteout{r.path, 0};
   sys::Fd fd = TFS_TRY(tree_.open_path(whiteout));
+  bool is_bare =
+      !policy_.carries(kAcl) || ::removexattr(proc_path(fd.get()).c_str(), kAcl) == 0 || errno == ENODATA || errno == EOPNOTSUPP;
+  if (!is_bare)
+    return at_object("apply.whiteout.removexattr", errno, "remove the attribute system.posix_acl_access of", whiteout);
   if (policy_.sets_owner) {
     if (int error = set_owner(fd.get(), r.whiteout_uid, r.whiteout_gid)) {
       return at_object("apply.whiteout.chown", error, "set the owner of", whiteout);
@@ -205,7 +239,7 @@ Status Applier::dress_whiteout(const format::Rename& r) {
 Status Applier::forget(const format::Forget&) {
   tree_.forget_file(id_);
   Place held = tree_.held_place(id_);
-  if (again_ && ino_at(held) == 0) {
+  if (again_ && !is_there(held)) {
     state_.clear_all_lifted();
     return {};
   }

@@ -15,6 +15,8 @@ constexpr uint32_t kForbiddingFlags = 0x00000010 | 0x00000020;
 // What a filesystem says that fails, and not of the object: it may pass.
 bool is_of_the_disk(int error);
 
+inline format::Time to_time(const timespec& t) { return {t.tv_sec, static_cast<uint32_t>(t.tv_nsec)}; }
+
 // All are 0 or an errno. A descriptor that is not O_PATH is cheaper: no path is looked up.
 enum class Descriptor { kAny, kOpen };
 int set_mode(int fd, uint32_t mode, Descriptor kind = Descriptor::kAny);

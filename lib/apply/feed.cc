@@ -6,15 +6,13 @@
 #include <cerrno>
 #include <climits>
 
+#include "lib/apply/patience.h"
 #include "lib/sys/io.h"
-#include "lib/sys/message.h"
 
 namespace tfs::apply {
 namespace {
 
-constexpr int64_t kFirstPauseMs = 100, kLongestPauseMs = 5000;
-
-// Whether an error may go away by itself or by a person's hand, without a new start of the program.
+// Whether it is worth trying again.
 bool may_pass(const Error& error) {
   if (error.kind != Kind::kSystem) return false;
   switch (error.sys_errno) {
@@ -77,18 +75,14 @@ class Feed {
 
   // Stays at a frame that cannot be applied until it can: no frame is ever skipped.
   Status persist(Status status) {
-    int64_t pause = kFirstPauseMs;
-    std::string said;
+    Patience patience(stop_);
     while (!status && may_pass(status.error())) {
-      std::string what = status.error().message();
-      if (what != said) sys::say(what + ": waiting, and trying again");
-      said = what;
-      replay_.note_stuck(what);
-      if (TFS_TRY(wait_for(-1, stop_, -1, pause)) == Wake::kStop) return stopped();
-      pause = std::min(pause * 2, kLongestPauseMs);
+      std::string why = status.error().message();
+      replay_.note_stuck(why);
+      if (!TFS_TRY(patience.wait(why))) return stopped();
       status = replay_.resume();
     }
-    if (status && !said.empty()) sys::say("going on");
+    if (status) patience.end();
     return status;
   }
 

@@ -120,17 +120,20 @@ Status Applier::force(const format::Rename& r) {
   if (is_exchange) TFS_TRY(tree_.make_parents(r.path));
   Result<Place> from = tree_.place(r.path);
   Place to = TFS_TRY(tree_.place(r.new_path));
-  struct stat st;
-  uint64_t old_ino = from && stat_at(*from, st) ? st.st_ino : 0, new_ino = stat_at(to, st) ? st.st_ino : 0;
+  struct stat old_st {
+  }, new_st{};
+  uint64_t old_ino = from && stat_at(*from, old_st) ? old_st.st_ino : 0, new_ino = stat_at(to, new_st) ? new_st.st_ino : 0;
   bool is_done = again_ && new_ino != 0 && new_ino == state_.moved_ino() && old_ino != new_ino;
   if (!is_done) {
     bool expects_new = is_exchange || (r.flags & format::kRenameReplace);
     if (old_ino == 0) scan_->contradicts(object(r.path), "missing");
     if ((new_ino != 0) != expects_new) scan_->contradicts({r.new_path, 0}, expects_new ? "missing" : "in the way of another one");
-    state_.note_moved(old_ino);
+    state_.note_moved(old_ino, to_time(old_st.st_mtim), to_time(new_st.st_mtim));
     const Place* old = from ? &*from : nullptr;
     TFS_TRY(is_exchange ? force_exchange(r, old, to) : force_move(r, old, to));
   }
+  if (is_exchange && old_ino != 0 && new_ino != 0 && old_ino != new_ino)
+    TFS_TRY(keep_mtimes(r, *from, is_done ? old_st : new_st, to, is_done ? new_st : old_st));
   if (!is_exchange && (r.flags & format::kRenameWhiteout)) {
     TFS_TRY(make_way(r.path));
     Place at = TFS_TRY(tree_.place(r.path));

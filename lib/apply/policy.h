@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <string_view>
 
 namespace tfs::apply {
 
@@ -16,6 +17,15 @@ struct Policy {
   bool keeps_times = true;             // --coarse-times: as near as the filesystem can
   bool trusts_mtime = false;           // --trust-mtime: files of equal size and mtime are equal
   bool syncs = false;                  // --sync: fsync where the source did
+
+  // Which extended attributes are those of the mirror. Of other namespaces (btrfs.compression, system.nfs4_acl) they are a matter between
+  // a filesystem and its user, and mean nothing, or something else, on another one.
+  bool carries(std::string_view xattr) const {
+    if (!sets_xattrs) return false;
+    if (xattr.starts_with("trusted.SGI_ACL_")) return false;  // xfs shows an ACL once more by this name
+    if (xattr.starts_with("trusted.") || xattr.starts_with("security.")) return sets_privileged_xattrs;
+    return xattr.starts_with("user.") || xattr.starts_with("system.posix_acl_");
+  }
 
   // The type that an object has in the mirror. A whiteout is no device: everyone may make it.
   mode_t type_of(uint32_t mode, uint32_t major, uint32_t minor) const {

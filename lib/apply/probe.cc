@@ -18,7 +18,13 @@ constexpr char kProbe[] = "probe", kOtherCase[] = "PROBE";
 
 Error lacks(const std::string& what) { return usage_error("the mirror's filesystem " + what); }
 
-bool has_xattr(int fd, const char* name) { return ::fsetxattr(fd, name, "1", 1, 0) == 0; }
+// Where it has no room, or fails, nothing is known of what it takes.
+Status probe_xattr(int fd, const char* name, Error lacking) {
+  if (::fsetxattr(fd, name, "1", 1, 0) == 0) return {};
+  Error error = system_error("apply.probe.xattr", errno, "unable to write beside the mirror");
+  if (is_full(error) || errno == EIO || errno == EROFS) return error;
+  return lacking;
+}
 
 // What is refused is an error where it is met. This is about what a filesystem takes, and leaves out.
 Status probe_attributes(int fd, const Policy& policy) {
@@ -51,10 +57,13 @@ Result<TimeRange> probe(int state_fd, const Policy& policy) {
   bool ignores_case = ::faccessat(state_fd, kOtherCase, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
   ::unlinkat(state_fd, kProbe, 0);
   if (ignores_case) return lacks("takes names in upper and lower case for the same: use another");
-  if (policy.sets_xattrs && !has_xattr(fd.get(), "user.tfs"))
-    return lacks("has no extended attributes: use another, or run with --no-xattr");
-  if (policy.sets_xattrs && policy.sets_privileged_xattrs && !has_xattr(fd.get(), "trusted.tfs"))
-    return usage_error("this user cannot set attributes of trusted. and security.: run as root, or with --no-privileged-xattr");
+  if (policy.sets_xattrs)
+    TFS_TRY(probe_xattr(fd.get(), "user.tfs", lacks("has no extended attributes: use another, or run with --no-xattr")));
+  if (policy.sets_xattrs && policy.sets_privileged_xattrs) {
+    TFS_TRY(probe_xattr(
+        fd.get(), "trusted.tfs",
+        usage_error("this user cannot set attributes of trusted. and security.: run as root, or with --no-privileged-xattr")));
+  }
   TimeRange times = time_range_of(fd.get());
   if (policy.keeps_times && times.step_ns != 1)
     return lacks("keeps times to " + std::to_string(times.step_ns) + " ns only: use another, or run with --coarse-times");

@@ -368,11 +368,6 @@ Status Scan::join_links(const Object& target, uint64_t id, uint32_t links, bool 
   return links <= 1 ? Status() : note_links(at, id, target);
 }
 
-bool Scan::wants_xattr(std::string_view name) const {
-  bool is_privileged = name.starts_with("trusted.") || name.starts_with("security.");
-  return policy_.sets_privileged_xattrs || !is_privileged;
-}
-
 // An ordinary user's own object may be closed to its owner, and with it the attributes of users.
 template <class Call>
 ssize_t Scan::with_access(int path_fd, std::string_view name, const Call& call) {
@@ -391,7 +386,7 @@ Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
   while (format::next_xattr(xattrs, name, value)) {
     std::string key(name);
     right_xattrs_.insert(key);
-    if (!wants_xattr(name)) continue;
+    if (!policy_.carries(name)) continue;
     ssize_t n = with_access(fd, name, [&] { return ::getxattr(path.c_str(), key.c_str(), here.data(), here.size()); });
     if (n >= 0 && std::ranges::equal(ByteView(here).first(static_cast<size_t>(n)), value)) continue;
     differs(target, "attribute " + escape(key));
@@ -410,7 +405,7 @@ Status Scan::remove_other_xattrs(int fd, const Object& target) {
   ssize_t size = ::listxattr(path.c_str(), names.data(), names.size());
   if (size < 0 && errno != EOPNOTSUPP) return at_object("apply.scan.listxattr", errno, "list the attributes of", target);
   for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
-    if (right_xattrs_.count(at) != 0 || !wants_xattr(at)) continue;
+    if (right_xattrs_.count(at) != 0 || !policy_.carries(at)) continue;
     differs(target, "extra attribute " + escape(at));
     if (only_checks_) continue;
     if (with_access(fd, at, [&] { return ::removexattr(path.c_str(), at); }) != 0) {

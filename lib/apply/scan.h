@@ -99,7 +99,6 @@ class Scan {
   void set_running(bool is_running);
   template <class Call>
   ssize_t with_access(int path_fd, std::string_view name, const Call& call);
-  bool wants_xattr(std::string_view name) const;
   void let_go_others();
   Result<int> file_to_fill(const Object& target);
   Result<bool> holds(int fd, ByteView data, uint64_t offset);

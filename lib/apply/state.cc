@@ -107,6 +107,7 @@ Status State::map(bool makes) {
     uint32_t inode_flags = 0;
     if (get_flags(file_.get(), inode_flags) == 0) set_flags(file_.get(), inode_flags | FS_NOCOW_FL);
     if (int error = ::posix_fallocate(file_.get(), 0, kFileSize)) {
+      [[maybe_unused]] int emptied = ::ftruncate(file_.get(), 0);
       return system_error("apply.state.allocate", error, "unable to make room in " + escape(path_));
     }
   } else if (static_cast<size_t>(st.st_size) < kFileSize) {

@@ -3,7 +3,8 @@
 //
 // The state file is made in full size and mapped: storing a position is one write to memory, which a full disk cannot refuse and
 // a kill at any instruction leaves whole. Before an operation [pending] says which frame is under way, afterwards [applied];
-// a restart that finds them apart does that frame again, and [moved_ino] tells whether a rename had already happened.
+// a restart that finds them apart does that frame again, and [moved_ino] tells whether a rename had already happened; what the kernel
+// may have changed with it is in [moved_mtime].
 //
 // A kill leaves the files as they were; a power cut does not. [boot_id] tells the two apart: behind another start of the machine
 // only what was synced is sure, so the position goes back to [synced], and whatever the frames behind it touch is in doubt until a
@@ -20,6 +21,7 @@
 #include <string>
 
 #include "lib/format/position.h"
+#include "lib/format/records.h"
 #include "lib/sys/fd.h"
 #include "lib/sys/file_identity.h"
 #include "lib/sys/lock_file.h"
@@ -74,6 +76,8 @@ struct StateBlock {
   char trouble[256];  // kStuck: why; text that may be torn
 
   sys::FileIdentity root;  // the mirror; of which nothing is known where an older program has written this
+
+  format::Time moved_mtime, exchanged_mtime;  // of [moved_ino] and of what it changes places with, before the RENAME
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
 
@@ -119,13 +123,19 @@ class State {
 
   // Brackets one frame, or several that are done again together: begin() for each, finish() with the last.
   void begin(uint64_t seq);
-  void note_moved(uint64_t ino) { block_->moved_ino = ino; }
+  void note_moved(uint64_t ino, const format::Time& mtime, const format::Time& exchanged_mtime) {
+    block_->moved_mtime = mtime;
+    block_->exchanged_mtime = exchanged_mtime;
+    block_->moved_ino.store(ino, std::memory_order_release);
+  }
   void finish(uint64_t seq) { block_->applied.store(seq, std::memory_order_release); }
   // The frame under way changed nothing.
   void abandon() { block_->pending.store(block_->applied); }
   // Whether that frame may have been done before, in part or whole.
   bool is_pending(uint64_t seq) const { return seq <= block_->pending && block_->applied < seq; }
   uint64_t moved_ino() const { return block_->moved_ino; }
+  const format::Time& moved_mtime() const { return block_->moved_mtime; }
+  const format::Time& exchanged_mtime() const { return block_->exchanged_mtime; }
 
   static constexpr uint32_t kLiftedMode = uint32_t{1} << 31;  // no inode flag that is carried has this bit
   // False where there is no room for more.

@@ -1,5 +1,6 @@
 #include "lib/base/error.h"
 
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -18,5 +19,9 @@ Error usage_error(std::string detail) { return {Kind::kUsage, 0, "", std::move(d
 Error mismatch(std::string detail) { return {Kind::kMismatch, 0, "", std::move(detail)}; }
 Error corrupt(std::string detail) { return {Kind::kCorrupt, 0, "", std::move(detail)}; }
 Error truncated(std::string detail) { return {Kind::kTruncated, 0, "", std::move(detail)}; }
+
+bool is_full(const Error& error) {
+  return error.kind == Kind::kSystem && (error.sys_errno == ENOSPC || error.sys_errno == EDQUOT);
+}
 
 }  // namespace tfs

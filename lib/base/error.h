@@ -31,4 +31,7 @@ Error mismatch(std::string detail);
 Error corrupt(std::string detail);
 Error truncated(std::string detail);
 
+// The disk, or what the user may use of it, is full.
+bool is_full(const Error& error);
+
 }  // namespace tfs

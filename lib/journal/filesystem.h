@@ -145,6 +145,13 @@ class Filesystem {
   int make(uint64_t parent, const char* name, const Caller& caller, Entry& out, Make make);
   int remove(uint64_t parent, const char* name, int flags);
   sys::Fd dig_grave(Node* victim, const struct stat& st);
+  struct Moved {
+    Node* directory = nullptr;
+    format::Time mtime;  // before
+  };
+  int move(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags, const Caller& caller,
+           Moved& first, Moved& second);
+  void put_mtime_if_new(Node& target, const format::Time& before);
   int rename_as(unsigned flags, const Caller& caller, Node& dir, int from, const char* name, int to, const char* new_name);
   // Where the store has done something, and does not tell what: a GAP, so that no mirror is exact without it. Returns the error.
   int lost(int error);

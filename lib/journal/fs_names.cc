@@ -11,6 +11,7 @@
 #include <cstring>
 #include <optional>
 
+#include "lib/format/decode.h"
 #include "lib/format/rel_path.h"
 #include "lib/journal/filesystem.h"
 #include "lib/journal/flights.h"
@@ -313,8 +314,39 @@ int Filesystem::rename_as(unsigned flags, const Caller& caller, Node& dir, int f
   return error;
 }
 
+// What xfs has given a directory that changed places with something in another one: a new mtime.
+void Filesystem::put_mtime_if_new(Node& target, const format::Time& before) {
+  Locked locked(target);
+  if (!table_.is_reachable(target)) return;
+  sys::Fd fd(store_.open_node(target, O_PATH | O_NOFOLLOW));
+  struct stat st;
+  if (!fd.is_open()) {
+    lost(-fd.get());
+    return;
+  }
+  if (read_back(fd.get(), st) != 0 || to_time(st.st_mtim) == before) return;
+  stale_attributes_(target.id);
+  format::SetAttr record;
+  record.valid = format::kSetMtime;
+  record.mtime = to_time(st.st_mtim);
+  Recorder::Section section(recorder_);
+  record.path = section.path(target, Recorder::paths().first);
+  section.put(target.ino, st.st_nlink, record);
+}
+
 int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags,
                        const Caller& caller) {
+  Moved first, second;
+  if (int error = move(parent, name, new_parent, new_name, flags, caller, first, second)) return error;
+  for (const Moved& moved : {first, second}) {
+    if (moved.directory != nullptr) put_mtime_if_new(*moved.directory, moved.mtime);
+  }
+  return 0;
+}
+
+// `first` and `second`: the directories that have another parent then.
+int Filesystem::move(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags,
+                     const Caller& caller, Moved& first, Moved& second) {
   Node *dir = node(parent), *new_dir = node(new_parent);
   if (dir == nullptr || new_dir == nullptr) return ESTALE;
   if (is_reserved(new_parent, new_name)) return EACCES;
@@ -335,8 +367,9 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
   record.parent_mtime = read_back_mtime(from.fd());
   record.new_parent_mtime = dir == new_dir ? record.parent_mtime : read_back_mtime(to.fd());
   if (replaces) record.replaced = other_st.st_ino;
+  struct stat st {};
+  std::vector<std::byte> whiteout_xattrs;
   if (flags & RENAME_WHITEOUT) {
-    struct stat st;
     if (::fstatat(from.fd(), name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
       lost(errno);
       st = {};
@@ -345,6 +378,7 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
     record.whiteout_uid = st.st_uid;
     record.whiteout_gid = st.st_gid;
     record.whiteout_mtime = to_time(st.st_mtim);
+    whiteout_xattrs = new_xattrs(*dir, from.fd(), name);
   }
 
   Recorder::Paths& paths = Recorder::paths();
@@ -367,9 +401,15 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
     }
   }
   section.put(moved_st.st_ino, moved_st.st_nlink, record);
+  // Not on every filesystem does a whiteout take ACLs from its directory.
+  std::string_view xattr;
+  ByteView left = whiteout_xattrs, value;
+  while (format::next_xattr(left, xattr, value)) section.put(st.st_ino, 0, format::SetXattr{0, record.path, xattr, value});
   scanner_->moved(*new_dir, new_name);
   if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) scanner_->moved(*dir, name);
   if (record.flags & format::kRenameKeep) scanner_->left_nameless(*other);
+  if (dir != new_dir && S_ISDIR(moved_st.st_mode)) first = {moved, to_time(moved_st.st_mtim)};
+  if (dir != new_dir && (flags & RENAME_EXCHANGE) && S_ISDIR(other_st.st_mode)) second = {other, to_time(other_st.st_mtim)};
   return 0;
 }
 

@@ -372,9 +372,15 @@ ssize_t Scanner::read_listing(Node& dir, int64_t offset, std::span<char> into) {
   DirRef ref = store_.directory(dir);
   if (!ref.is_open()) return ref.fd();
   sys::Fd fd(::openat(ref.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.is_open() || (offset != 0 && ::lseek(fd.get(), offset, SEEK_SET) < 0)) return -errno;
-  ssize_t n = ::syscall(SYS_getdents64, fd.get(), into.data(), into.size());
-  return n < 0 ? -errno : n;
+  ssize_t n = -1;
+  if (fd.is_open() && (offset == 0 || ::lseek(fd.get(), offset, SEEK_SET) >= 0))
+    n = ::syscall(SYS_getdents64, fd.get(), into.data(), into.size());
+  if (n >= 0) return n;
+  int error = errno;
+  // Where a directory was removed ext4 knows none of its offsets any more, and says EINVAL.
+  struct stat st;
+  bool is_removed = ::fstat(fd.get(), &st) == 0 && st.st_nlink == 0;
+  return is_removed ? -ENOENT : -error;
 }
 
 // The node at a name, with a lookup counted; none where there is no such name (any more), or with seen.error.

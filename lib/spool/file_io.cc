@@ -52,8 +52,4 @@ Error damaged(const std::string& shown, uint64_t offset, const Error& why) {
   return {why.kind, 0, "", shown + " is damaged at byte " + std::to_string(offset) + ": " + why.message()};
 }
 
-bool is_full(const Error& error) {
-  return error.kind == Kind::kSystem && (error.sys_errno == ENOSPC || error.sys_errno == EDQUOT);
-}
-
 }  // namespace tfs::spool

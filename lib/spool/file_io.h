@@ -21,7 +21,4 @@ Result<std::optional<PlaceMark>> read_place(const char* op, int fd, const std::s
 // kCorrupt (or the kind of `why`) "FILE is damaged at byte N: why".
 Error damaged(const std::string& shown, uint64_t offset, const Error& why);
 
-// The disk, or what the user may use of it, is full.
-bool is_full(const Error& error);
-
 }  // namespace tfs::spool
