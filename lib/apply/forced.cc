@@ -193,7 +193,10 @@ Status Applier::force(const format::Forget&) {
   struct stat held, known;
   bool is_known = stat_at(scan_->known_place(id_), known);
   bool has_names = stat_at(at, held) && held.st_nlink > (is_known && known.st_ino == held.st_ino ? 2u : 1u);  // it got them since
-  if (!has_names) scan_->wants().let_go(id_);
+  if (!has_names) {
+    scan_->forget_known(id_);  // the next one to have this number may be a whiteout, of which no frame tells that it is new
+    scan_->wants().let_go(id_);
+  }
   scan_->note_let_go(id_);
   scan_->settle_wants();
   return remove_tree(at, {{}, id_}, state_);

@@ -304,6 +304,8 @@ std::string xattr_fields(int fd, mode_t mode, std::string_view path) {
   for (ssize_t at = 0; at < listed; at += static_cast<ssize_t>(names.back().size()) + 1) {
     names.emplace_back(&buffer[static_cast<size_t>(at)]);
   }
+  // On xfs an ACL has these names, too.
+  std::erase_if(names, [](const std::string& name) { return name.starts_with("trusted.SGI_ACL_"); });
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
 
