@@ -170,8 +170,8 @@ Status Applier::store_xattr(int path_fd, std::string_view name, ByteView value, 
     struct stat st;
     bool is_wrong_type =
         errno == EACCES && name == "system.posix_acl_default" && ::fstat(path_fd, &st) == 0 && !S_ISDIR(st.st_mode);
-    if (is_wrong_type) errno = ENOTDIR;
-    return at_fd("apply.attributes.setxattr", errno, "set the attribute " + std::string(name) + " of", path_fd, target);
+    int error = is_wrong_type ? ENOTDIR : errno;
+    return at_fd("apply.attributes.setxattr", error, setting_xattr(path_fd, name, error), path_fd, target);
   }
   return {};
 }

@@ -4,10 +4,13 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "lib/base/escape.h"
+#include "lib/format/limits.h"
 #include "lib/sys/io.h"
 
 namespace tfs::apply {
@@ -53,6 +56,13 @@ int set_times(int fd, const format::Time* atime, const format::Time* mtime, Desc
   timespec times[] = {to_timespec(atime), to_timespec(mtime)};
   bool is_set = kind == Descriptor::kOpen ? ::futimens(fd, times) == 0 : ::utimensat(fd, "", times, AT_EMPTY_PATH) == 0;
   return is_set ? 0 : errno;
+}
+
+std::string setting_xattr(int path_fd, std::string_view name, int error) {
+  struct statvfs disk {};
+  bool has_room = error == ENOSPC && ::fstatvfs(path_fd, &disk) == 0 && disk.f_bavail * disk.f_frsize > format::kMaxXattrValue;
+  std::string words = "set the attribute " + escape(name);
+  return words + (has_room ? " (maybe more than the filesystem takes for one object) of" : " of");
 }
 
 int get_flags(int path_fd, uint32_t& flags) { return with_flags(path_fd, FS_IOC_GETFLAGS, flags); }

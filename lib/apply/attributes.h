@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "lib/apply/tree.h"
 
@@ -23,6 +25,10 @@ int set_mode(int fd, uint32_t mode, Descriptor kind = Descriptor::kAny);
 int set_owner(int fd, uint32_t uid, uint32_t gid, Descriptor kind = Descriptor::kAny);
 int set_mtime(int fd, const format::Time& mtime, Descriptor kind = Descriptor::kAny);
 int set_times(int fd, const format::Time* atime, const format::Time* mtime, Descriptor kind = Descriptor::kAny);
+
+// "set the attribute NAME of", for an error; and why it may be that there is no room for it on a disk that has room: ext4 takes 4 KiB of
+// attributes for one object.
+std::string setting_xattr(int path_fd, std::string_view name, int error);
 
 // Opens the object behind an O_PATH descriptor itself, to ask for its flags; only regular files and directories have any.
 int get_flags(int path_fd, uint32_t& flags);

@@ -393,7 +393,8 @@ Status Scan::set_xattrs(int fd, const format::Entry& r, const Object& target) {
     if (only_checks_) continue;
     auto set = [&] { return ::setxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0); };
     if (with_access(fd, name, set) != 0) {
-      return at_object("apply.scan.setxattr", errno, "set the attribute " + escape(key) + " of", target);
+      int error = errno;
+      return at_object("apply.scan.setxattr", error, setting_xattr(fd, name, error), target);
     }
   }
   return r.flags & format::kEntryMore ? Status() : remove_other_xattrs(fd, target);
