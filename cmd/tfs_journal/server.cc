@@ -61,9 +61,11 @@ class Way {
     return {};
   }
 
-  // Behind the mount, so that one that fails leaves nothing in the output; before anything can change.
-  void begin(bool store_is_empty) {
-    if (opened_.is_open()) recorder_.attach(std::move(opened_), store_is_empty);
+  // Behind the mount, so that one that fails leaves nothing in the output; before anything can change. False where nobody reads.
+  bool begin(bool store_is_empty) {
+    if (!opened_.is_open()) return false;
+    recorder_.attach(std::move(opened_), store_is_empty);
+    return true;
   }
 
   void reopen() {
@@ -190,7 +192,7 @@ Status mount(Server& server, Way& way, Service& service) {
   TFS_TRY(way.open());
   bool store_is_empty = server.store->is_empty();
   TFS_TRY(server.session.mount(service.options.mount));
-  way.begin(store_is_empty);
+  if (way.begin(store_is_empty) && store_is_empty) server.filesystem.put_root();
   return {};
 }
 

@@ -19,12 +19,17 @@ struct Policy {
   bool syncs = false;                  // --sync: fsync where the source did
 
   // Which extended attributes are those of the mirror. Of other namespaces (btrfs.compression, system.nfs4_acl) they are a matter between
-  // a filesystem and its user, and mean nothing, or something else, on another one.
+  // a filesystem and its user, and mean nothing, or something else, on another one. What has no namespace is refused by the kernel.
   bool carries(std::string_view xattr) const {
-    if (!sets_xattrs) return false;
-    if (xattr.starts_with("trusted.SGI_ACL_")) return false;  // xfs shows an ACL once more by this name
+    if (!sets_xattrs || is_of_the_kernel(xattr)) return false;
     if (xattr.starts_with("trusted.") || xattr.starts_with("security.")) return sets_privileged_xattrs;
-    return xattr.starts_with("user.") || xattr.starts_with("system.posix_acl_");
+    return xattr.starts_with("user.") || xattr.starts_with("system.posix_acl_") || xattr.find('.') == xattr.npos;
+  }
+
+  // What a kernel gives to files by its own policy, and no frame tells of; and an ACL, once more, as xfs shows it.
+  static bool is_of_the_kernel(std::string_view xattr) {
+    return xattr == "security.selinux" || xattr.starts_with("security.SMACK64") || xattr == "security.ima" ||
+           xattr == "security.evm" || xattr.starts_with("trusted.SGI_ACL_");
   }
 
   // The type that an object has in the mirror. A whiteout is no device: everyone may make it.

@@ -126,6 +126,8 @@ class Filesystem {
   // `kills_sgid`: an ACL set by someone outside of the file's group, whose gid is `gid`.
   int set_xattr(uint64_t id, const char* name, ByteView value, int flags, bool kills_sgid, gid_t gid);
   int remove_xattr(uint64_t id, const char* name);
+  // The attributes of the top of an empty store, which no frame of a birth tells. Before the mount serves anyone.
+  void put_root();
   int get_inode_flags(uint64_t id, unsigned long request, void* out);
   int set_inode_flags(uint64_t id, unsigned long request, const void* in);
 

@@ -6,9 +6,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "lib/journal/filesystem.h"
 #include "lib/journal/fuse_bits.h"
@@ -135,6 +139,41 @@ void Filesystem::put_xattr(Node& target, int fd, const char* name, const ByteVie
   } else {
     section.put(target.ino, 0, format::RemoveXattr{mode, path, name});
   }
+}
+
+void Filesystem::put_root() {
+  constexpr unsigned kFlags = FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_DIRSYNC_FL;
+  Node& root = table_.root();
+  std::string_view path = ".";
+  sys::Fd fd(store_.open_node(root, O_PATH | O_DIRECTORY));
+  struct stat st;
+  if (!fd.is_open()) {
+    lost(-fd.get());
+    return;
+  }
+  if (read_back(fd.get(), st) != 0) return;
+  auto put = [&](const auto& record) {
+    Recorder::Room room(recorder_);
+    Recorder::Section(recorder_).put(root.ino, st.st_nlink, record);
+  };
+  put(format::SetAttr{format::kSetMode | format::kSetUid | format::kSetGid | format::kSetMtime, st.st_mode, st.st_uid, st.st_gid,
+                      to_time(st.st_atim), to_time(st.st_mtim), path});
+
+  std::vector<char> names(XATTR_LIST_MAX);
+  std::vector<std::byte> value(format::kMaxXattrValue);
+  ssize_t size = ::listxattr(ProcPath(fd.get()).text, names.data(), names.size());
+  if (size < 0 && !has_none(errno)) lost(errno);
+  for (const char* at = names.data(); at < names.data() + std::max<ssize_t>(size, 0); at += std::strlen(at) + 1) {
+    ssize_t n = ::getxattr(ProcPath(fd.get()).text, at, value.data(), value.size());
+    if (n < 0 && !has_none(errno)) lost(errno);
+    if (n >= 0) put(format::SetXattr{0, path, at, ByteView(value).first(static_cast<size_t>(n))});
+  }
+
+  sys::Fd readable(store_.open_node(root, O_RDONLY | O_DIRECTORY));
+  std::optional<format::SetFlags> flags = readable.is_open() ? read_back_flags(readable.get()) : std::nullopt;
+  if (!flags || (flags->inode_flags & kFlags) == 0) return;
+  flags->path = path;
+  put(*flags);
 }
 
 int Filesystem::set_xattr(uint64_t id, const char* name, ByteView value, int flags, bool kills_sgid, gid_t gid) {
