@@ -344,7 +344,7 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
   return 0;
 }
 
-// `first` and `second`: the directories that have another parent then.
+// `first` and `second`: directories that have another parent then, and not the mtime that they had.
 int Filesystem::move(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags,
                      const Caller& caller, Moved& first, Moved& second) {
   Node *dir = node(parent), *new_dir = node(new_parent);
@@ -366,6 +366,14 @@ int Filesystem::move(uint64_t parent, const char* name, uint64_t new_parent, con
   format::Rename record;
   record.parent_mtime = read_back_mtime(from.fd());
   record.new_parent_mtime = dir == new_dir ? record.parent_mtime : read_back_mtime(to.fd());
+  auto has_new_mtime = [&](int dir_fd, const char* at, const struct stat& before) {
+    struct stat after;
+    if (!S_ISDIR(before.st_mode)) return false;
+    if (::fstatat(dir_fd, at, &after, AT_SYMLINK_NOFOLLOW) != 0) return lost(errno) == 0;
+    return to_time(after.st_mtim) != to_time(before.st_mtim);
+  };
+  bool moved_is_new = dir != new_dir && has_new_mtime(to.fd(), new_name, moved_st);
+  bool other_is_new = dir != new_dir && (flags & RENAME_EXCHANGE) && has_new_mtime(from.fd(), name, other_st);
   if (replaces) record.replaced = other_st.st_ino;
   struct stat st {};
   std::vector<std::byte> whiteout_xattrs;
@@ -408,8 +416,8 @@ int Filesystem::move(uint64_t parent, const char* name, uint64_t new_parent, con
   scanner_->moved(*new_dir, new_name);
   if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) scanner_->moved(*dir, name);
   if (record.flags & format::kRenameKeep) scanner_->left_nameless(*other);
-  if (dir != new_dir && S_ISDIR(moved_st.st_mode)) first = {moved, to_time(moved_st.st_mtim)};
-  if (dir != new_dir && (flags & RENAME_EXCHANGE) && S_ISDIR(other_st.st_mode)) second = {other, to_time(other_st.st_mtim)};
+  if (moved_is_new) first = {moved, to_time(moved_st.st_mtim)};
+  if (other_is_new) second = {other, to_time(other_st.st_mtim)};
   return 0;
 }
 
