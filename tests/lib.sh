@@ -120,7 +120,7 @@ mount_disk() {
     return
   fi
   rm -f "$tfs_disk.image"
-  truncate -s 2G "$tfs_disk.image"
+  truncate -s 8G "$tfs_disk.image"
   "mkfs.$TFS_DISK" -q "$tfs_disk.image" >/dev/null
   mount -o loop "$tfs_disk.image" "$tfs_disk"
 }
