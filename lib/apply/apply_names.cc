@@ -185,7 +185,7 @@ Status Applier::rename_once(const format::Rename& r, const Place& from, const Pl
 // `moved` is at `to` now, and what was `other` at `from`, where places have been changed.
 Status Applier::keep_mtimes(const format::Rename& r, const Place& from, const struct stat& other, const Place& to,
                             const struct stat& moved) {
-  if (parent_of(r.path) == parent_of(r.new_path)) return {};
+  if (parent_of(r.path) == parent_of(r.new_path) || !state_.knows_mtimes()) return {};
   if (S_ISDIR(moved.st_mode)) TFS_TRY(keep_mtime(to, state_.moved_mtime(), object(r.new_path)));
   bool is_exchange = (r.flags & format::kRenameExchange) != 0;
   return is_exchange && S_ISDIR(other.st_mode) ? keep_mtime(from, state_.exchanged_mtime(), object(r.path)) : Status();

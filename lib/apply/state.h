@@ -77,7 +77,8 @@ struct StateBlock {
 
   sys::FileIdentity root;  // the mirror; of which nothing is known where an older program has written this
 
-  format::Time moved_mtime, exchanged_mtime;  // of [moved_ino] and of what it changes places with, before the RENAME
+  uint64_t mtimes_of;                         // [moved_ino], or they are those of another rename
+  format::Time moved_mtime, exchanged_mtime;  // of that object and of what it changes places with, before the RENAME
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
 
@@ -126,6 +127,7 @@ class State {
   void note_moved(uint64_t ino, const format::Time& mtime, const format::Time& exchanged_mtime) {
     block_->moved_mtime = mtime;
     block_->exchanged_mtime = exchanged_mtime;
+    block_->mtimes_of = ino;
     block_->moved_ino.store(ino, std::memory_order_release);
   }
   void finish(uint64_t seq) { block_->applied.store(seq, std::memory_order_release); }
@@ -134,6 +136,7 @@ class State {
   // Whether that frame may have been done before, in part or whole.
   bool is_pending(uint64_t seq) const { return seq <= block_->pending && block_->applied < seq; }
   uint64_t moved_ino() const { return block_->moved_ino; }
+  bool knows_mtimes() const { return block_->mtimes_of == block_->moved_ino; }
   const format::Time& moved_mtime() const { return block_->moved_mtime; }
   const format::Time& exchanged_mtime() const { return block_->exchanged_mtime; }
 

@@ -148,12 +148,12 @@ class Filesystem {
   int remove(uint64_t parent, const char* name, int flags);
   sys::Fd dig_grave(Node* victim, const struct stat& st);
   struct Moved {
-    Node* directory = nullptr;
-    format::Time mtime;  // before
+    bool has_new_mtime = false;  // a directory, which has another parent
+    Node* node = nullptr;
   };
   int move(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags, const Caller& caller,
            Moved& first, Moved& second);
-  void put_mtime_if_new(Node& target, const format::Time& before);
+  void put_mtime(Node* moved);  // nullptr: one that is not known
   int rename_as(unsigned flags, const Caller& caller, Node& dir, int from, const char* name, int to, const char* new_name);
   // Where the store has done something, and does not tell what: a GAP, so that no mirror is exact without it. Returns the error.
   int lost(int error);

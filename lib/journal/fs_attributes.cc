@@ -170,6 +170,7 @@ void Filesystem::put_root() {
   }
 
   sys::Fd readable(store_.open_node(root, O_RDONLY | O_DIRECTORY));
+  if (!readable.is_open()) lost(-readable.get());
   std::optional<format::SetFlags> flags = readable.is_open() ? read_back_flags(readable.get()) : std::nullopt;
   if (!flags || (flags->inode_flags & kFlags) == 0) return;
   flags->path = path;

@@ -314,8 +314,14 @@ int Filesystem::rename_as(unsigned flags, const Caller& caller, Node& dir, int f
   return error;
 }
 
-// What xfs has given a directory that changed places with something in another one: a new mtime.
-void Filesystem::put_mtime_if_new(Node& target, const format::Time& before) {
+// What xfs has given a directory that changed places with something in another one: a new mtime. With its lock, so that this stands
+// behind what has changed it since.
+void Filesystem::put_mtime(Node* moved) {
+  if (moved == nullptr) {
+    lost(ESTALE);
+    return;
+  }
+  Node& target = *moved;
   Locked locked(target);
   if (!table_.is_reachable(target)) return;
   sys::Fd fd(store_.open_node(target, O_PATH | O_NOFOLLOW));
@@ -324,7 +330,7 @@ void Filesystem::put_mtime_if_new(Node& target, const format::Time& before) {
     lost(-fd.get());
     return;
   }
-  if (read_back(fd.get(), st) != 0 || to_time(st.st_mtim) == before) return;
+  if (read_back(fd.get(), st) != 0) return;
   stale_attributes_(target.id);
   format::SetAttr record;
   record.valid = format::kSetMtime;
@@ -339,12 +345,12 @@ int Filesystem::rename(uint64_t parent, const char* name, uint64_t new_parent, c
   Moved first, second;
   if (int error = move(parent, name, new_parent, new_name, flags, caller, first, second)) return error;
   for (const Moved& moved : {first, second}) {
-    if (moved.directory != nullptr) put_mtime_if_new(*moved.directory, moved.mtime);
+    if (moved.has_new_mtime) put_mtime(moved.node);
   }
   return 0;
 }
 
-// `first` and `second`: directories that have another parent then, and not the mtime that they had.
+// `first` and `second`: what was at the two names.
 int Filesystem::move(uint64_t parent, const char* name, uint64_t new_parent, const char* new_name, unsigned flags,
                      const Caller& caller, Moved& first, Moved& second) {
   Node *dir = node(parent), *new_dir = node(new_parent);
@@ -369,11 +375,12 @@ int Filesystem::move(uint64_t parent, const char* name, uint64_t new_parent, con
   auto has_new_mtime = [&](int dir_fd, const char* at, const struct stat& before) {
     struct stat after;
     if (!S_ISDIR(before.st_mode)) return false;
-    if (::fstatat(dir_fd, at, &after, AT_SYMLINK_NOFOLLOW) != 0) return lost(errno) == 0;
-    return to_time(after.st_mtim) != to_time(before.st_mtim);
+    bool is_told = ::fstatat(dir_fd, at, &after, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_told) lost(errno);
+    return is_told && to_time(after.st_mtim) != to_time(before.st_mtim);
   };
-  bool moved_is_new = dir != new_dir && has_new_mtime(to.fd(), new_name, moved_st);
-  bool other_is_new = dir != new_dir && (flags & RENAME_EXCHANGE) && has_new_mtime(from.fd(), name, other_st);
+  first.has_new_mtime = dir != new_dir && has_new_mtime(to.fd(), new_name, moved_st);
+  second.has_new_mtime = dir != new_dir && (flags & RENAME_EXCHANGE) && has_new_mtime(from.fd(), name, other_st);
   if (replaces) record.replaced = other_st.st_ino;
   struct stat st {};
   std::vector<std::byte> whiteout_xattrs;
@@ -416,8 +423,8 @@ int Filesystem::move(uint64_t parent, const char* name, uint64_t new_parent, con
   scanner_->moved(*new_dir, new_name);
   if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) scanner_->moved(*dir, name);
   if (record.flags & format::kRenameKeep) scanner_->left_nameless(*other);
-  if (moved_is_new) first = {moved, to_time(moved_st.st_mtim)};
-  if (other_is_new) second = {other, to_time(other_st.st_mtim)};
+  first.node = moved;
+  second.node = other;
   return 0;
 }
 
